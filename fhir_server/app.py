@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 The ndi authors
+# SPDX-License-Identifier: EUPL-1.2
+"""Serves a `Service`: its operations, the interactions of its resource types, its capability statement."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
+import os
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route as HttpRoute
+
+from fhir_server.bulk.serve import Bulk, bulk_of
+from fhir_server.context import Access, Answer, AuditSink, Authenticator, Context
+from fhir_server.endpoint import Endpoint, KernelSettings
+from fhir_server.interactions.bundle import BundleHandler
+from fhir_server.interactions.capabilities import capability_statement
+from fhir_server.interactions.create import create
+from fhir_server.interactions.delete import conditional_delete, delete
+from fhir_server.interactions.everything import check_compartment, everything
+from fhir_server.interactions.history import SystemHistory, history
+from fhir_server.interactions.meta import meta
+from fhir_server.interactions.patch import conditional_patch, patch
+from fhir_server.interactions.read import read, vread
+from fhir_server.interactions.search import search
+from fhir_server.interactions.serving import Served, Serving
+from fhir_server.interactions.update import conditional_update, update
+from fhir_server.interactions.validate import validate
+from fhir_server.outcome import FhirError, MethodNotAllowed, NotFound
+from fhir_server.search.page import Cursors
+from fhir_server.search.parameters import parameters_for
+from fhir_server.search.terminology import Terminology
+from fhir_server.service import Handler, Request, ResourceType, Route, Service
+from fhir_server.storage.postgres import ResourceStore
+from fhir_server.storage.schema import tables
+
+__all__ = ["KernelSettings", "background", "create_app", "routes_of"]
+
+Interaction = Callable[..., Awaitable[Answer]]
+"""Takes a `Serving`, the context and the request."""
+
+
+def create_app(
+    service: Service,
+    *,
+    engine: AsyncEngine | None,
+    authenticator: Authenticator,
+    audit: AuditSink,
+    settings: KernelSettings | None = None,
+    terminology: Terminology | None = None,
+) -> Starlette:
+    """The service as an ASGI application.
+
+    Raises `ValueError` if a route or resource type does not declare what the kernel must enforce.
+    """
+    settings = settings or KernelSettings()
+    routes, bulk = _built(service, engine, settings, terminology)
+    endpoints = [
+        HttpRoute(
+            service.base + route.path,
+            Endpoint(service.name, service.base, route, authenticator=authenticator, audit=audit, settings=settings),
+            methods=list(route.methods),
+        )
+        for route in routes
+    ]
+    app = Starlette(routes=endpoints, exception_handlers={HTTPException: _unknown_route})
+    app.state.background = None if bulk is None else partial(bulk.worker.run, audit)
+    return app
+
+
+def background(app: Starlette) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    """What must run beside an app of `create_app` until the process ends: the worker of its jobs."""
+    found: Callable[[], Coroutine[Any, Any, None]] | None = app.state.background
+    return found
+
+
+def routes_of(
+    service: Service, engine: AsyncEngine | None, settings: KernelSettings, terminology: Terminology | None = None
+) -> list[Route]:
+    """Every route of a service, operations first since `{id}` would match them."""
+    return _built(service, engine, settings, terminology)[0]
+
+
+def _built(
+    service: Service, engine: AsyncEngine | None, settings: KernelSettings, terminology: Terminology | None
+) -> tuple[list[Route], Bulk | None]:
+    bulk: Bulk | None = None
+    routes = [Route("/fhir/metadata", partial(_capabilities, service), Access.public, methods=("GET",))]
+    routes += service.routes
+    if service.resources:
+        if engine is None:
+            raise ValueError(f"{service.name} serves resources and needs a database")
+        store = ResourceStore(engine, service.name, audit_function=settings.audit_function)
+        types: dict[str, Serving] = {}
+        for resource in service.resources:
+            types[resource.name] = _serving(service, resource, store, settings, types, terminology)
+        check_compartment(service.name, types)
+        bulk = bulk_of(service, engine, types, settings)
+        served = [each for serving in types.values() for each in _resource_routes(serving, bulk)]
+        if service.interactions & {"batch", "transaction"}:
+            bundle = BundleHandler(service, store, routes, served, settings.max_entries)
+            routes.append(Route("/fhir", bundle, Access.each_entry, summary="Batch and transaction"))
+        if "history" in service.interactions:
+            routes.append(
+                Route("/fhir/_history", SystemHistory(served), Access.each_entry, methods=("GET",), summary="History")
+            )
+        if bulk is not None:
+            routes += bulk.routes()
+        routes += [each.route for each in served]
+    return routes, bulk
+
+
+def _serving(
+    service: Service,
+    resource: ResourceType,
+    store: ResourceStore,
+    settings: KernelSettings,
+    types: Mapping[str, Serving],
+    terminology: Terminology | None,
+) -> Serving:
+    if resource.access is Access.person_data and resource.guard is None:
+        raise ValueError(f"{resource.name} of {service.name} holds person data and needs a guard")
+    if resource.access is Access.person_data and resource.person is None:
+        raise ValueError(f"{resource.name} of {service.name} holds person data and must name the person")
+    if "delete" in resource.interactions and resource.within is not None and resource.removed is None:
+        raise ValueError(f"{resource.name} of {service.name} derives rows when written and must remove them on delete")
+    # Without a secret that processes share, a cursor is good for the process that gave it.
+    secret = settings.cursor_secret or os.urandom(32)
+    parameters = parameters_for(resource.name, resource.search)
+    return Serving(
+        resource, store, tables(service.name), parameters, Cursors(secret), types, terminology, limits=settings.search
+    )
+
+
+def _resource_routes(serving: Serving, bulk: Bulk | None) -> Iterator[Served]:
+    resource = serving.type
+    root, offered = f"/fhir/{resource.name}", resource.interactions
+
+    def route(path: str, handler: Interaction, permission: str, method: str) -> Served:
+        called: Handler = partial(handler, serving)
+        if bulk is not None and handler is search:
+            called = bulk.searching(serving, called)
+        made = Route(path, called, resource.access, (resource.name, permission), methods=(method,))
+        return Served(made, serving, handler)
+
+    if "$validate" in resource.operations:
+        yield route(f"{root}/$validate", validate, "r", "POST")
+        yield route(f"{root}/{{id}}/$validate", validate, "r", "POST")
+        yield route(f"{root}/{{id}}/$validate", validate, "r", "GET")
+    if "$everything" in resource.operations:
+        yield route(f"{root}/{{id}}/$everything", everything, "r", "GET")
+        yield route(f"{root}/{{id}}/$everything", everything, "r", "POST")
+    if "$meta" in resource.operations:
+        yield route(f"{root}/{{id}}/$meta", meta, "r", "GET")
+        yield route(f"{root}/{{id}}/$meta", meta, "r", "POST")
+    if "search" in offered:
+        yield route(f"{root}/_search", search, "s", "POST")
+        yield route(root, search, "s", "GET")
+    if "history" in offered:
+        yield route(f"{root}/_history", history, "s", "GET")
+    if "create" in offered:
+        yield route(root, create, "c", "POST")
+    if "update" in offered:
+        yield route(root, conditional_update, "u", "PUT")
+        yield route(f"{root}/{{id}}", update, "u", "PUT")
+    if "patch" in offered:
+        yield route(root, conditional_patch, "u", "PATCH")
+        yield route(f"{root}/{{id}}", patch, "u", "PATCH")
+    if "delete" in offered:
+        yield route(root, conditional_delete, "d", "DELETE")
+        yield route(f"{root}/{{id}}", delete, "d", "DELETE")
+    if "read" in offered:
+        yield route(f"{root}/{{id}}", read, "r", "GET")
+    if "vread" in offered:
+        yield route(f"{root}/{{id}}/_history/{{version}}", vread, "r", "GET")
+    if "history" in offered:
+        yield route(f"{root}/{{id}}/_history", history, "r", "GET")
+
+
+async def _capabilities(service: Service, context: Context, request: Request) -> Answer:
+    return Answer(capability_statement(service, request.base, context.now))
+
+
+async def _unknown_route(request: HttpRequest, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    failure: FhirError = NotFound("nothing is served under this address; see /fhir/metadata of the service")
+    headers: dict[str, str] = {}
+    if status == 405:
+        failure = MethodNotAllowed("this address does not take the method")
+        headers = dict(getattr(error, "headers", None) or {})
+    return Response(
+        orjson.dumps(failure.outcome()), failure.status, headers=headers, media_type="application/fhir+json"
+    )
