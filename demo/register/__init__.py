@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The ndi authors
+# SPDX-License-Identifier: EUPL-1.2
+"""Allergiregistret: a quality register that takes FHIR messages, each exactly once."""
