@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The ndi authors
+# SPDX-License-Identifier: EUPL-1.2
+"""The composition root: settings, command line, assembly of services, embedded PostgreSQL."""
