@@ -81,8 +81,10 @@ class _Builder:
 
     def _seen(self, kind: str, given: Filter) -> Any:
         """Ids of resources of a type that match and may be seen, for the next link of a chain."""
-        of_rows = isinstance(given, Condition) and (
-            given.type in ("id", "updated") or given.missing is True or given.modifier == "not"
+        # What `_has` gives are targets of references, which need not be there; others have values, so they are.
+        of_rows = isinstance(given, Has) or (
+            isinstance(given, Condition)
+            and (given.type in ("id", "updated") or given.missing is True or given.modifier == "not")
         )
         if not self._sight.confines(kind) and not of_rows:
             return _union(self._branches(kind, given))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.fhir_server.search.holdings import fill
 from tests.fhir_server.search.library import Library, opened
 
 
@@ -20,4 +21,13 @@ async def lasting_library(lasting_engine: AsyncEngine) -> AsyncIterator[Library]
 async def library(lasting_library: Library) -> Library:
     await lasting_library.empty()
     lasting_library.content = ""
+    return lasting_library
+
+
+@pytest.fixture
+async def filled(lasting_library: Library) -> Library:
+    if lasting_library.content != "filled":
+        await lasting_library.empty()
+        await fill(lasting_library)
+        lasting_library.content = "filled"
     return lasting_library

@@ -18,8 +18,8 @@ from fhir_server.search.query import parse_query
 from fhir_server.search.sight import Sight
 from fhir_server.storage.schema import tables
 from identifiers.person_key import PersonKey
+from tests.fhir_server.search.holdings import LOINC, concept, observation, pressure
 from tests.fhir_server.search.library import SCHEMA, TYPES, Library, link
-from tests.fhir_server.search.test_search import LOINC, concept, observation, pressure
 from tests.support.callers import OPERATOR, bearer, patient
 
 pytestmark = pytest.mark.servers
@@ -83,15 +83,17 @@ async def test_a_misspelled_parameter_does_not_eat_the_filter(library: Library) 
     assert await library.refused("Observation?satus=final") == "unknown-parameter"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def population(lasting_library: Library) -> Library:
     """Enough rows that a plan by sequence would cost more."""
+    if lasting_library.content == "population":
+        return lasting_library
     await lasting_library.empty()
-    lasting_library.content = "population"
     await lasting_library.load(_population())
     async with lasting_library.engine.begin() as connection:
         for table in tables(SCHEMA).metadata.sorted_tables:
             await connection.execute(text(f"ANALYZE {SCHEMA}.{table.name}"))
+    lasting_library.content = "population"
     return lasting_library
 
 
@@ -145,7 +147,9 @@ async def test_what_a_resource_left_in_the_index_is_found_by_its_source(populati
     """WSO2 #169: a rewrite scanned the index tables for the old values of its resource."""
     async with population.engine.begin() as connection:
         for table in tables(SCHEMA).value_tables:
-            statement = f"EXPLAIN DELETE FROM {table.fullname} WHERE type = 'Observation' AND id = 'o17'"
+            # A type that has many rows there: where it has none, any index that begins with the type does.
+            kind, name = ("Patient", "p17") if table.name == "string_value" else ("Observation", "o17")
+            statement = f"EXPLAIN DELETE FROM {table.fullname} WHERE type = '{kind}' AND id = '{name}'"
             plan = "\n".join(row[0] for row in await connection.execute(text(statement)))
             assert f"{table.name}_by_source" in plan, plan
 
