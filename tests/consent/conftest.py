@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import os
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consent.app import create_service
 from consent.client import KIND_SYSTEM, DisclosureMode
 from fhir_server.app import KernelSettings, create_app
+from fhir_server.bulk.settings import BulkSettings
 from fhir_server.context import Caller
 from fhir_server.storage.database import create_engine
 from identifiers import information_type, systems
@@ -172,13 +174,14 @@ async def consent_service(
         yield Service(http, audit, keys.of(ASTRID))
 
 
-async def register_organisations(engine: AsyncEngine) -> None:
+async def register_organisations(engine: AsyncEngine, folder: Path) -> None:
     """Two regions and a clinic, each with a unit, as they register themselves."""
     app = create_app(
         catalog_app.create_service(engine=engine),
         engine=engine,
         authenticator=TestAuthenticator(),
         audit=ListAudit(),
+        settings=KernelSettings(bulk=BulkSettings(folder)),
     )
     async with running(app) as http:
         for provider, unit in ((NORR, NORR_UNIT), (MITT, MITT_UNIT), (ANEMONEN, ANEMONEN_UNIT)):
@@ -202,11 +205,13 @@ async def register_organisations(engine: AsyncEngine) -> None:
 
 
 @pytest.fixture(scope="session")
-async def shared_engine(server: str, template: str) -> AsyncIterator[AsyncEngine]:
+async def shared_engine(
+    server: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AsyncEngine]:
     """One database for all tests that look at one person only: each test has person keys of its own."""
     async with databases.fresh_database(server, template) as url:
         made = create_engine(url)
-        await register_organisations(made)
+        await register_organisations(made, tmp_path_factory.mktemp("bulk"))
         try:
             yield made
         finally:

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ from tests.support.callers import DENTIST, OPERATOR, SOURCE_NORR, TRANSFER
 
 
 @pytest.fixture
-async def service(engine: AsyncEngine, keys: PersonKeys) -> AsyncIterator[Service]:
+async def service(engine: AsyncEngine, keys: PersonKeys, tmp_path: Path) -> AsyncIterator[Service]:
     """On a database of its own: the feed is everybody's."""
-    await register_organisations(engine)
+    await register_organisations(engine, tmp_path)
     async with consent_service(engine, keys) as running_service:
         yield running_service
 
