@@ -2,22 +2,17 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Serves a `Service`: its operations, the interactions of its resource types, its capability statement."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 import os
 from typing import Any
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
-from starlette.routing import Route as HttpRoute
+import structlog
 
 from fhir_server.bulk.serve import Bulk, bulk_of
 from fhir_server.context import Access, Answer, AuditSink, Authenticator, Context
-from fhir_server.endpoint import Endpoint, KernelSettings
+from fhir_server.endpoint import Endpoint, KernelSettings, Receive, Scope, Send, send_answer
 from fhir_server.interactions.bundle import BundleHandler
 from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.interactions.create import create
@@ -31,18 +26,49 @@ from fhir_server.interactions.search import search
 from fhir_server.interactions.serving import Served, Serving
 from fhir_server.interactions.update import conditional_update, update
 from fhir_server.interactions.validate import validate
-from fhir_server.outcome import FhirError, MethodNotAllowed, NotFound
+from fhir_server.outcome import FhirError
+from fhir_server.router import Routes
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import parameters_for
+from fhir_server.search.prepared import PreparedSearches
 from fhir_server.search.terminology import Terminology
 from fhir_server.service import Handler, Request, ResourceType, Route, Service
 from fhir_server.storage.postgres import ResourceStore
 from fhir_server.storage.schema import tables
+from fhir_server.trace import trace_id_of
 
-__all__ = ["KernelSettings", "background", "create_app", "routes_of"]
+__all__ = ["Application", "KernelSettings", "background", "create_app", "routes_of"]
 
+log = structlog.get_logger("ndi.service")
+
+Background = Callable[[], Coroutine[Any, Any, None]]
 Interaction = Callable[..., Awaitable[Answer]]
 """Takes a `Serving`, the context and the request."""
+
+
+class Application:
+    """A service as an ASGI application."""
+
+    def __init__(self, base: str, endpoints: Sequence[Endpoint], background: Background | None) -> None:
+        """`background`: what must run beside it."""
+        self._routes: Routes[Endpoint] = Routes()
+        for each in endpoints:
+            self._routes.add(base + each.route.path, each.route.methods, each)
+        self.background = background
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; the life of a process begins and ends without doing."""
+        if scope["type"] == "lifespan":
+            for what in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{what}.complete"})
+            return
+        try:
+            endpoint, scope["path_params"] = self._routes.find(scope["method"], scope["path"])
+        except FhirError as error:
+            await send_answer(send, Answer(error.outcome(), error.status, error.headers), trace_id_of(None))
+            return
+        await endpoint(scope, receive, send)
 
 
 def create_app(
@@ -53,30 +79,25 @@ def create_app(
     audit: AuditSink,
     settings: KernelSettings | None = None,
     terminology: Terminology | None = None,
-) -> Starlette:
+) -> Application:
     """The service as an ASGI application.
 
     Raises `ValueError` if a route or resource type does not declare what the kernel must enforce.
     """
     settings = settings or KernelSettings()
     routes, bulk = _built(service, engine, settings, terminology)
+    if not settings.validate:
+        log.warning("resources are stored without being validated", service=service.name)
     endpoints = [
-        HttpRoute(
-            service.base + route.path,
-            Endpoint(service.name, service.base, route, authenticator=authenticator, audit=audit, settings=settings),
-            methods=list(route.methods),
-        )
+        Endpoint(service.name, service.base, route, authenticator=authenticator, audit=audit, settings=settings)
         for route in routes
     ]
-    app = Starlette(routes=endpoints, exception_handlers={HTTPException: _unknown_route})
-    app.state.background = None if bulk is None else partial(bulk.worker.run, audit)
-    return app
+    return Application(service.base, endpoints, None if bulk is None else partial(bulk.worker.run, audit))
 
 
-def background(app: Starlette) -> Callable[[], Coroutine[Any, Any, None]] | None:
+def background(app: Application) -> Background | None:
     """What must run beside an app of `create_app` until the process ends: the worker of its jobs."""
-    found: Callable[[], Coroutine[Any, Any, None]] | None = app.state.background
-    return found
+    return app.background
 
 
 def routes_of(
@@ -96,9 +117,10 @@ def _built(
         if engine is None:
             raise ValueError(f"{service.name} serves resources and needs a database")
         store = ResourceStore(engine, service.name, audit_function=settings.audit_function)
+        searches = PreparedSearches(tables(service.name))
         types: dict[str, Serving] = {}
         for resource in service.resources:
-            types[resource.name] = _serving(service, resource, store, settings, types, terminology)
+            types[resource.name] = _serving(service, resource, store, searches, settings, types, terminology)
         check_compartment(service.name, types)
         bulk = bulk_of(service, engine, types, settings)
         served = [each for serving in types.values() for each in _resource_routes(serving, bulk)]
@@ -119,6 +141,7 @@ def _serving(
     service: Service,
     resource: ResourceType,
     store: ResourceStore,
+    searches: PreparedSearches,
     settings: KernelSettings,
     types: Mapping[str, Serving],
     terminology: Terminology | None,
@@ -133,7 +156,15 @@ def _serving(
     secret = settings.cursor_secret or os.urandom(32)
     parameters = parameters_for(resource.name, resource.search)
     return Serving(
-        resource, store, tables(service.name), parameters, Cursors(secret), types, terminology, limits=settings.search
+        resource,
+        store,
+        searches,
+        parameters,
+        Cursors(secret),
+        types,
+        terminology,
+        limits=settings.search,
+        validating=settings.validate,
     )
 
 
@@ -184,15 +215,3 @@ def _resource_routes(serving: Serving, bulk: Bulk | None) -> Iterator[Served]:
 
 async def _capabilities(service: Service, context: Context, request: Request) -> Answer:
     return Answer(capability_statement(service, request.base, context.now))
-
-
-async def _unknown_route(request: HttpRequest, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    failure: FhirError = NotFound("nothing is served under this address; see /fhir/metadata of the service")
-    headers: dict[str, str] = {}
-    if status == 405:
-        failure = MethodNotAllowed("this address does not take the method")
-        headers = dict(getattr(error, "headers", None) or {})
-    return Response(
-        orjson.dumps(failure.outcome()), failure.status, headers=headers, media_type="application/fhir+json"
-    )

@@ -3,6 +3,7 @@
 """Bundles spliced from stored bytes (https://hl7.org/fhir/R4/bundle.html)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -29,10 +30,16 @@ def searchset(
 
 
 def _found(each: Stored, base: str, mode: bytes) -> bytes:
-    return (
-        b'{"fullUrl":' + orjson.dumps(f"{base}/{each.type}/{each.id}") + b',"resource":' + each.body
-        + b',"search":{"mode":"' + mode + b'"}}'
+    # An id has no character that JSON would escape.
+    return b'{"fullUrl":%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
+        _address(base, each.type), each.id.encode(), each.body, mode
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _address(base: str, kind: str) -> bytes:
+    """The address of a type as JSON, its last quotation mark left out."""
+    return orjson.dumps(f"{base}/{kind}")[:-1]
 
 
 def history(entries: Iterable[Stored], *, base: str, links: Mapping[str, str]) -> bytes:
@@ -46,7 +53,7 @@ def links_of(self_link: str, next_link: str | None) -> dict[str, str]:
 
 
 def _history_entry(each: Stored, base: str) -> bytes:
-    url = f"{base}/{each.type}/{each.id}"
+    url = b'%b/%b"' % (_address(base, each.type), each.id.encode())
     target = each.type if each.method == "POST" else f"{each.type}/{each.id}"
     request = orjson.dumps({"method": each.method, "url": target})
     status = "204 No Content" if each.deleted else "201 Created" if each.version == 1 else "200 OK"
@@ -57,7 +64,7 @@ def _history_entry(each: Stored, base: str) -> bytes:
     }
     resource = b"" if each.deleted else b',"resource":' + each.body
     return (
-        b'{"fullUrl":' + orjson.dumps(url) + resource + b',"request":' + request + b',"response":'
+        b'{"fullUrl":' + url + resource + b',"request":' + request + b',"response":'
         + orjson.dumps(response) + b"}"
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ from fhir_server.outcome import (
 )
 from fhir_server.refusals import ANONYMOUS, Refusals
 from fhir_server.resource import check_depth
-from fhir_server.service import FHIR_JSON, FORM, Request, Route
+from fhir_server.service import FHIR_JSON, FORM, Handler, Request, Route
 from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
@@ -52,6 +52,7 @@ _STATEMENT_CANCELLED = "57014"
 """SQLSTATE of a statement that took longer than `NDI_QUERY_SECONDS`."""
 
 Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -78,6 +79,9 @@ class KernelSettings:
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    validate: bool = True
+    """False stores resources as they come, for measurements and loads of what was validated elsewhere; a service says
+    so in the log when it starts. No setting of `ndi serve` reaches it."""
 
 
 class Endpoint:
@@ -89,47 +93,60 @@ class Endpoint:
     ) -> None:  # fmt: skip
         if route.access not in (Access.public, Access.each_entry) and route.scope is None:
             raise ValueError(f"route {route.path} of {service} declares no scope")
-        self._service, self._base, self._route = service, base, route
+        self.route = route
+        self._service, self._base = service, base
         self._authenticator, self._audit, self._settings = authenticator, audit, settings
         self._refusals = Refusals(route, audit, settings.clock)
         self._seconds = SECONDS.labels(service, route.path)
+        self._counters: dict[tuple[str, int], Any] = {}
+        self._max_body = max(settings.max_body, route.max_body)
 
-    async def __call__(self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         started = time.perf_counter()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         trace_id = trace_id_of(headers.get("traceparent"))
         context: Context | None = None
         try:
-            body = await read_body(receive, headers, max(self._settings.max_body, self._route.max_body))
+            body = await read_body(receive, headers, self._max_body)
             context, answer = await self._serve(scope, headers, body, trace_id)
         except ConnectionResetError:
             return
         except Exception as error:
-            failure = failure_of(error, trace_id)
-            answer = self._told(failure, trace_id)
-        answer = await compressed(answer, headers.get("accept-encoding"), self._settings.compress_from)
-        await _send(send, answer, trace_id, head=scope["method"] == "HEAD")
+            answer = self._told(failure_of(error, trace_id), trace_id)
+        smallest = self._settings.compress_from
+        if smallest and not (isinstance(answer.body, bytes) and len(answer.body) < smallest):
+            answer = await compressed(answer, headers.get("accept-encoding"), smallest)
+        method = scope["method"]
+        await send_answer(send, answer, trace_id, head=method == "HEAD")
         elapsed = time.perf_counter() - started
         self._seconds.observe(elapsed)
-        REQUESTS.labels(self._service, self._route.path, scope["method"], str(answer.status)).inc()
+        self._counted(method, answer.status)
         log.info(
             "request",
             service=self._service,
-            method=scope["method"],
-            route=self._route.path,
+            method=method,
+            route=self.route.path,
             status=answer.status,
             ms=round(elapsed * 1000, 1),
             trace=trace_id,
             client=context.caller.client_id if context else None,
         )
 
+    def _counted(self, method: str, status: int) -> None:
+        counter = self._counters.get((method, status))
+        if counter is None:
+            counter = REQUESTS.labels(self._service, self.route.path, method, str(status))
+            self._counters[method, status] = counter
+        counter.inc()
+
     async def _serve(
         self, scope: Scope, headers: Mapping[str, str], body: bytes, trace_id: str
     ) -> tuple[Context, Answer]:
         request = _request(scope, headers, body, self._base)
-        if self._route.errors is None:
-            check_acceptable(headers.get("accept"), dict(request.query).get("_format"), self._route.produces)
+        asked = dict(request.query) if request.query else {}
+        if self.route.errors is None:
+            check_acceptable(headers.get("accept"), asked.get("_format"), self.route.produces)
             if body and request.media_type != FORM:
                 check_depth(body, self._settings.max_depth)
         loop = asyncio.get_running_loop()
@@ -142,7 +159,7 @@ class Endpoint:
             trace_id=trace_id,
             clock=loop.time,
         )
-        if self._route.access is not Access.public:
+        if self.route.access is not Access.public:
             try:
                 context.caller = await self._authenticator.authenticate(headers.get("authorization"))
             except FhirError as refusal:
@@ -150,30 +167,31 @@ class Endpoint:
                 raise
         try:
             async with asyncio.timeout(seconds):
-                answer = await perform(self._route, context, request)
+                answer = await perform(self.route, context, request)
         except Exception as error:
             failure = failure_of(error, trace_id)
-            record_denial(self._route, context, failure)
+            record_denial(self.route, context, failure)
             answer = self._told(failure, trace_id)
-        if self._route.errors is None and dict(request.query).get("_pretty") == "true":
+        if self.route.errors is None and asked.get("_pretty") == "true":
             answer = _pretty(answer)
         if context.entries:
             await self._audit.append(context, context.entries)
         return context, answer
 
     def _told(self, failure: FhirError, trace_id: str) -> Answer:
-        if self._route.errors is not None:
-            return self._route.errors(failure, trace_id)
+        if self.route.errors is not None:
+            return self.route.errors(failure, trace_id)
         return Answer(told(failure), status=failure.status, headers=failure.headers)
 
 
-async def perform(route: Route, context: Context, request: Request) -> Answer:
+async def perform(route: Route, context: Context, request: Request, handler: Handler | None = None) -> Answer:
     """What a route answers to a request that it permits: the one way to a handler, alone or as an entry of a Bundle.
 
+    `handler`: the route's own, as a transaction has bound it.
     Raises `Forbidden`, whatever the handler raises, and `Internal` if person data would leave without a decision.
     """
     authorize(route, context.caller)
-    answer = await route.handler(context, request)
+    answer = await (handler or route.handler)(context, request)
     if route.access is Access.person_data and not context.decided:
         raise Internal(f"no access decision was asked; the answer is withheld (trace {context.trace_id})")
     return answer
@@ -202,12 +220,14 @@ def authorize(route: Route, caller: Caller) -> None:
 
 
 def _request(scope: Scope, headers: Mapping[str, str], body: bytes, base: str) -> Request:
-    try:
-        query: Sequence[tuple[str, str]] = parse_qsl(
-            scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict"
-        )
-    except UnicodeDecodeError:
-        raise Invalid("the query is not percent-encoded UTF-8") from None
+    query: Sequence[tuple[str, str]] = ()
+    sent = ""
+    if scope["query_string"]:
+        try:
+            sent = scope["query_string"].decode("ascii")
+            query = parse_qsl(sent, keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            raise Invalid("the query is not percent-encoded UTF-8") from None
     host = headers.get("host", "localhost")
     return Request(
         method=scope["method"],
@@ -217,6 +237,7 @@ def _request(scope: Scope, headers: Mapping[str, str], body: bytes, base: str) -
         headers=headers,
         body=body,
         base=f"{scope.get('scheme', 'http')}://{host}{base}/fhir",
+        sent_query=sent,
     )
 
 
@@ -253,7 +274,8 @@ def failure_of(error: Exception, trace_id: str) -> FhirError:
             return Internal(f"something failed that we did not foresee; report the trace id {trace_id}")
 
 
-async def _send(send: Send, answer: Answer, trace_id: str, *, head: bool) -> None:
+async def send_answer(send: Send, answer: Answer, trace_id: str, *, head: bool = False) -> None:
+    """Sends an answer; with `head`, all but its body."""
     body = answer.body
     if isinstance(body, AsyncIterator):
         await _send_pieces(send, answer, body, trace_id, head=head)
@@ -277,8 +299,10 @@ async def _send_pieces(send: Send, answer: Answer, pieces: AsyncIterator[bytes],
     await send({"type": "http.response.body", "body": b""})
 
 
+_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
 def _headers(answer: Answer, trace_id: str) -> list[tuple[bytes, bytes]]:
-    headers = [(b"x-trace-id", trace_id.encode()), (b"cache-control", b"no-store")]
-    headers.append((b"x-content-type-options", b"nosniff"))
+    headers = [(b"x-trace-id", trace_id.encode()), *_ALWAYS]
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     return headers

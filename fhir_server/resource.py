@@ -6,11 +6,16 @@ from datetime import UTC, datetime
 import re
 from typing import Any
 
+import msgspec
 import orjson
 
 from fhir_server.outcome import Malformed
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PAIR = re.compile(rb"\{\}|\[\]")
+_NO_BRACKET = bytes(each for each in range(256) if each not in b"{}[]")
+_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MAX_DEPTH = 64
 
 
@@ -44,19 +49,28 @@ def stamp(body: bytes, resource: dict[str, Any], *, resource_id: str, version: i
 
 def check_depth(body: bytes, most: int = _MAX_DEPTH) -> None:
     """Raises `Malformed` if arrays and objects nest deeper than `most` levels; done before parsing."""
-    depth = 0
-    for match in _TOKEN.finditer(body):
-        char = match.group()
-        if char in b"{[":
-            depth += 1
-            if depth > most:
-                raise Malformed(f"the body nests deeper than {most} levels", code="too-deep")
-        elif char in b"}]":
-            depth -= 1
+    if body.count(b"{") + body.count(b"[") <= most:
+        return
+    # Without strings only brackets count; each turn takes away the innermost pairs, so the turns are the depth.
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKET)
+    for _ in range(most):
+        brackets, found = _PAIR.subn(b"", brackets)
+        if not found:
+            break
+    if _PAIR.search(brackets) or brackets.count(b"{") + brackets.count(b"[") > most:
+        raise Malformed(f"the body nests deeper than {most} levels", code="too-deep")
 
 
 def _members(body: bytes) -> list[tuple[str, bytes]]:
     """The top-level members of an object that is known to be valid JSON, each with its raw value."""
+    raw = _DECODER.decode(body)
+    # Without space between them the lengths tell that no member is missing: a name that came twice stands here once.
+    if sum(len(name.encode()) + len(value) + 4 for name, value in raw.items()) + 1 == len(body):
+        return [(name, bytes(value)) for name, value in raw.items()]
+    return _spaced_members(body)
+
+
+def _spaced_members(body: bytes) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     depth, name, start = 0, None, 0
     previous: tuple[bytes, int] = (b"", 0)

@@ -37,6 +37,8 @@ class Request:
     body: bytes
     base: str
     """Address of the service's FHIR base, e.g. http://127.0.0.1:8700/consent/fhir."""
+    sent_query: str = ""
+    """The query as it was sent."""
 
     @property
     def media_type(self) -> str:

@@ -17,9 +17,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable
-from starlette.applications import Starlette
 
-from fhir_server.app import KernelSettings, create_app
+from fhir_server.app import Application, KernelSettings, create_app
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.commands import CommandError
 from fhir_server.context import Access, AuditEntry, Caller, CallerKind, Context
@@ -85,7 +84,7 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
     )
 
 
-def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Starlette:
+def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Application:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
     `folder`: where exports are kept. They are worked by `fhir_server.app.background` of what is returned.

@@ -26,6 +26,7 @@ from fhir_server.interactions.write import Incoming, matching_id, store
 from fhir_server.outcome import FhirError, Malformed
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import parameters_for
+from fhir_server.search.prepared import PreparedSearches
 from fhir_server.storage.postgres import ResourceStore
 from fhir_server.storage.schema import tables
 from fhir_server.validation import ID, validate
@@ -77,10 +78,9 @@ async def load(engine: AsyncEngine, files: list[Path], progress: Callable[[Path,
     Raises `NotLoaded`; files before the faulty one stay loaded.
     """
     resources = ResourceStore(engine, SCHEMA, audit_function=APPEND_FUNCTION)
+    searches = PreparedSearches(tables(SCHEMA))
     serving = {
-        each.name: Serving(
-            each, resources, tables(SCHEMA), parameters_for(each.name, each.search), Cursors(os.urandom(32))
-        )
+        each.name: Serving(each, resources, searches, parameters_for(each.name, each.search), Cursors(os.urandom(32)))
         for each in RESOURCES
     }
     loaded = Loaded()

@@ -15,15 +15,21 @@ from urllib.parse import parse_qsl
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fhir_server import raw
 from fhir_server.context import Answer, Context
 from fhir_server.endpoint import authorize, failure_of, perform, record_denial
 from fhir_server.ids import uuid7
 from fhir_server.interactions.conditions import create_criteria
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import conditional_delete, delete
-from fhir_server.interactions.entries import Entry, Router, answered, entry_of, failed
-from fhir_server.interactions.links import conditional, conditional_references, linked, resolved
+from fhir_server.interactions.entries import Entry, Given, addresses, answered, entry_of, failed, given_in
+from fhir_server.interactions.links import (
+    conditional,
+    conditional_references,
+    linked,
+    may_be_conditional,
+    may_link,
+    resolved,
+)
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.search import search
 from fhir_server.interactions.serving import Served, Serving
@@ -32,7 +38,6 @@ from fhir_server.interactions.write import matching_id, named_criteria
 from fhir_server.outcome import (
     Conflict,
     FhirError,
-    Malformed,
     MultipleMatches,
     NotSupported,
     PreconditionFailed,
@@ -58,7 +63,7 @@ class BundleHandler:
     ) -> None:
         self._offered = service.interactions & {"batch", "transaction"}
         self._store, self._max = store, max_entries
-        self._router = Router(routes, served)
+        self._addresses = addresses(routes, served)
         self._search = {each.serving.type.name: each for each in served if each.interaction is search}
 
     async def __call__(self, context: Context, request: Request) -> Answer:
@@ -69,9 +74,7 @@ class BundleHandler:
             raise NotSupported(
                 f"the Bundle's type must be {' or '.join(sorted(self._offered))}", expression="Bundle.type"
             )
-        given = raw.loads(request.body).get("entry", [])
-        if not isinstance(given, list):
-            raise Malformed("Bundle.entry must be a list", expression="Bundle.entry")
+        given = given_in(request.body, bundle)
         if len(given) > self._max:
             raise TooLarge(f"a Bundle may have at most {self._max} entries")
         if kind == "batch":
@@ -81,13 +84,13 @@ class BundleHandler:
         answer: dict[str, Any] = {"resourceType": "Bundle", "type": f"{kind}-response"}
         return Answer(orjson.dumps({**answer, "entry": entries} if entries else answer))
 
-    async def _alone(self, context: Context, request: Request, index: int, given: Any) -> dict[str, Any]:
+    async def _alone(self, context: Context, request: Request, index: int, given: Given) -> dict[str, Any]:
         """One entry of a batch: what it does and how it fails concerns no other."""
         own = replace(context, entries=[], decided=False)
         entry = None
         try:
-            entry = entry_of(self._router, index, given, request)
-            if entry.request.method in ("POST", "PUT"):
+            entry = entry_of(self._addresses, index, given, request)
+            if entry.request.method in ("POST", "PUT") and may_link(entry.request.body, {}):
                 # Entries of a batch know nothing of each other: a link to one would be stored and lead nowhere.
                 linked(entry.resource, {}, None)
             made = answered(entry, await perform(entry.route, own, entry.request))
@@ -100,12 +103,12 @@ class BundleHandler:
         context.entries += own.entries
         return made
 
-    async def _together(self, context: Context, request: Request, given: list[Any]) -> list[dict[str, Any]]:
+    async def _together(self, context: Context, request: Request, given: Sequence[Given]) -> list[dict[str, Any]]:
         entries = []
         for index, each in enumerate(given):
             entry = None
             try:
-                entry = entry_of(self._router, index, each, request)
+                entry = entry_of(self._addresses, index, each, request)
                 if entry.served is None:
                     raise NotSupported("operations cannot be part of a transaction; send a batch")
                 authorize(entry.route, context.caller)
@@ -114,7 +117,9 @@ class BundleHandler:
             entries.append(entry)
         work = _Transaction(context, self._search)
         async with self._store.transaction() as connection:
-            answers = await work.run(self._store.bound(connection), connection, entries)
+            bound = self._store.bound(connection)
+            answers = await work.run(bound, connection, entries)
+            await bound.flush()
         # Only now is it true that these things were done.
         context.entries += work.recorded
         return [answered(entry, answers[entry.index]) for entry in entries]
@@ -136,6 +141,8 @@ class _Transaction:
         self._context, self._searches = context, searches
         self.recorded: list[Any] = []
         self._answers: dict[int, Answer] = {}
+        self._servings: dict[str, Serving] = {}
+        """Of each type, with everything done in this transaction."""
         self._bound: ResourceStore
         self._connection: AsyncConnection
 
@@ -192,7 +199,7 @@ class _Transaction:
                 return _Step(entry, served.serving, str(target))
         elif served.interaction in (conditional_update, conditional_patch):
             target = await self._matched(entry, list(request.query))
-            if target is None and served.interaction is conditional_update and isinstance(entry.resource, dict):
+            if target is None and served.interaction is conditional_update and entry.request.body:
                 named = entry.resource.get("id")
                 target = named if isinstance(named, str) else None
         target = target or str(uuid7(self._context.now))
@@ -215,7 +222,7 @@ class _Transaction:
         for step in steps:
             entry = step.entry
             try:
-                if entry.request.method != "PATCH":
+                if entry.request.method != "PATCH" and may_link(entry.request.body, targets):
                     entry = entry.sending(linked(entry.resource, targets, entry.full_url))
             except FhirError as error:
                 raise _named(error, entry.index, entry, self._context) from None
@@ -224,7 +231,9 @@ class _Transaction:
         while waiting:
             late: list[tuple[_Step, Entry]] = []
             for step, entry in waiting:
-                wanted = sorted(set(conditional_references(entry.resource)))
+                wanted: list[str] = []
+                if may_be_conditional(entry.request.body):
+                    wanted = sorted(set(conditional_references(entry.resource)))
                 matches = {each: await self._referred(entry, each) for each in wanted}
                 known = {each: target for each, target in matches.items() if target is not None}
                 if len(known) < len(wanted):
@@ -278,14 +287,17 @@ class _Transaction:
             handler = partial(handler, planned=target)
         own = replace(self._context, entries=[], decided=False)
         try:
-            answer = await perform(replace(entry.route, handler=handler), own, entry.request)
+            answer = await perform(entry.route, own, entry.request, handler)
         except Exception as error:
             raise _named(error, entry.index, entry, self._context) from error
         self.recorded += own.entries
         self._answers[entry.index] = answer
 
     def _serving(self, served: Served) -> Serving:
-        return replace(served.serving, store=self._bound)
+        name = served.serving.type.name
+        if name not in self._servings:
+            self._servings[name] = replace(served.serving, store=self._bound)
+        return self._servings[name]
 
 
 def _named(error: Exception, index: int, entry: Entry | None, context: Context) -> FhirError:

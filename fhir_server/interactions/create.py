@@ -18,14 +18,17 @@ async def create(serving: Serving, context: Context, request: Request, *, planne
     """
     given = await incoming(serving, context, request, "create")
     criteria = create_criteria(request)
+    resource_id = planned or str(uuid7(context.now))
+    if criteria is None:
+        stored = await store(serving, context, None, given, resource_id, None, "POST")
+        return answer(stored, request, created=True)
     async with serving.store.transaction() as connection:
-        if criteria is not None:
-            existing = await matching_id(serving, context, connection, criteria)
-            if existing is not None:
-                if planned not in (None, existing):
-                    raise Conflict("another entry has made what this one would create", code="entries-overlap")
-                current = await serving.store.current(connection, serving.type.name, existing)
-                if current is not None:
-                    return answer(current, request, created=False)
-        stored = await store(serving, context, connection, given, planned or str(uuid7(context.now)), None, "POST")
+        existing = await matching_id(serving, context, connection, criteria)
+        if existing is not None:
+            if planned not in (None, existing):
+                raise Conflict("another entry has made what this one would create", code="entries-overlap")
+            current = await serving.store.current(connection, serving.type.name, existing)
+            if current is not None:
+                return answer(current, request, created=False)
+        stored = await store(serving, context, connection, given, resource_id, None, "POST")
     return answer(stored, request, created=True)

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-import re
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
 import orjson
 
 from fhir_server import raw
 from fhir_server.context import Answer
 from fhir_server.interactions.serving import Served
-from fhir_server.outcome import FhirError, Malformed, MethodNotAllowed, NotFound, told
+from fhir_server.outcome import FhirError, Malformed, told
 from fhir_server.resource import check_depth, instant
+from fhir_server.router import Routes
 from fhir_server.service import Request, Route
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
@@ -39,8 +40,6 @@ class Entry:
     route: Route
     served: Served | None
     """None for operations and capabilities."""
-    resource: Any = None
-    """As `raw.loads` gave it."""
     full_url: str | None = None
 
     @property
@@ -48,54 +47,68 @@ class Entry:
         """How errors name it."""
         return f"Bundle.entry[{self.index}]"
 
+    @property
+    def resource(self) -> Any:
+        """The body as `raw.loads` gives it; None if there is none."""
+        return raw.loads(self.request.body) if self.request.body else None
+
     def sending(self, resource: Any) -> "Entry":
         """The entry with another resource as its body."""
-        return replace(self, resource=resource, request=replace(self.request, body=raw.dumps(resource)))
+        return replace(self, request=replace(self.request, body=raw.dumps(resource)))
+
+
+Addresses = Routes[tuple[Route, Served | None]]
+"""The routes of a service as entries name them: below its FHIR base."""
+
+
+def addresses(routes: Iterable[Route], served: Sequence[Served]) -> Addresses:
+    """`routes`: operations and capabilities, which go before the interactions, as in `app.routes_of`."""
+    made: Addresses = Routes()
+    for route in routes:
+        made.add(route.path, route.methods, (route, None))
+    for each in served:
+        made.add(each.route.path, each.route.methods, (each.route, each))
+    return made
+
+
+class _Bundle(msgspec.Struct):
+    entry: list[msgspec.Raw] = []
+
+
+_BUNDLE: Final = msgspec.json.Decoder(_Bundle)
+_ENTRY: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
-    pattern: re.Pattern[str]
-    route: Route
-    served: Served | None
+class Given:
+    """An entry as it was sent."""
+
+    value: Any
+    resource: bytes
+    """Its resource as the bytes that arrived; empty if there is none."""
 
 
-class Router:
-    """Finds the route of an entry, as the server finds that of a request."""
-
-    def __init__(self, routes: Iterable[Route], served: Sequence[Served]) -> None:
-        """`routes`: operations and capabilities, found before the interactions, as in `app.routes_of`."""
-        found: list[tuple[Route, Served | None]] = [(route, None) for route in routes]
-        found += [(each.route, each) for each in served]
-        self._addresses = [
-            _Address(re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(route.path))), route, each)
-            for route, each in found
-            if route.path.startswith("/fhir/")
-        ]
-
-    def find(self, method: str, path: str) -> tuple[Route, Served | None, dict[str, str]]:
-        """The route of a path below the FHIR base. Raises `NotFound` or `MethodNotAllowed`."""
-        wanted = "GET" if method == "HEAD" else method
-        known = False
-        for each in self._addresses:
-            match = each.pattern.fullmatch(f"/fhir/{path}")
-            if match is not None:
-                known = True
-                if wanted in each.route.methods:
-                    return each.route, each.served, match.groupdict()
-        if known:
-            raise MethodNotAllowed("this address does not take the method")
-        raise NotFound("nothing is served under this address; see /fhir/metadata of the service")
+def given_in(body: bytes, bundle: Mapping[str, Any]) -> list[Given]:
+    """The entries of a Bundle. `bundle`: the body parsed. Raises `Malformed` unless there is a list of them."""
+    values = bundle.get("entry", [])
+    if not isinstance(values, list):
+        raise Malformed("Bundle.entry must be a list", expression="Bundle.entry")
+    parts = _BUNDLE.decode(body).entry if values else []
+    return [
+        Given(value, bytes(_ENTRY.decode(part)["resource"]) if isinstance(value, dict) and "resource" in value else b"")
+        for value, part in zip(values, parts, strict=True)
+    ]
 
 
-def entry_of(router: Router, index: int, given: Any, outer: Request) -> Entry:
+def entry_of(known: Addresses, index: int, given: Given, outer: Request) -> Entry:
     """The entry as a request of its own. Raises `Malformed`, `NotFound`, `MethodNotAllowed`."""
-    asked = given.get("request") if isinstance(given, dict) else None
+    value = given.value
+    asked = value.get("request") if isinstance(value, dict) else None
     if not isinstance(asked, dict) or not isinstance(asked.get("url"), str) or asked.get("method") not in METHODS:
         raise Malformed(f"the entry needs a request with url and method, one of {', '.join(METHODS)}")
     path, _, query = asked["url"].removeprefix(f"{outer.base}/").lstrip("/").partition("?")
     method = asked["method"]
-    route, served, parts = router.find(method, path)
+    (route, served), parts = known.find(method, f"/fhir/{path}")
     headers = {name: outer.headers[name] for name in ("prefer", "host") if name in outer.headers}
     if "prefer" in headers:  # the answer of an entry stands in the answer of the whole
         headers["prefer"] = headers["prefer"].replace("respond-async", "")
@@ -104,30 +117,29 @@ def entry_of(router: Router, index: int, given: Any, outer: Request) -> Entry:
             if not isinstance(asked[element], str):
                 raise Malformed(f"request.{element} must be a string")
             headers[header] = asked[element]
-    resource = given.get("resource")
+    resource = value.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise Malformed("the resource of an entry must be an object")
-    body, kind = _body(method, resource)
-    full_url = given.get("fullUrl")
+    body, headers["content-type"] = _body(method, resource, given.resource)
+    full_url = value.get("fullUrl")
     return Entry(
         index,
         Request(
             method=method,
             path=outer.path + path,
-            path_params={name: unquote(value) for name, value in parts.items()},
-            query=parse_qsl(query, keep_blank_values=True),
-            headers={**headers, "content-type": kind},
+            path_params={name: unquote(text) for name, text in parts.items()} if parts else {},
+            query=parse_qsl(query, keep_blank_values=True) if query else (),
+            headers=headers,
             body=body,
             base=outer.base,
         ),
         route,
         served,
-        resource,
         full_url if isinstance(full_url, str) else None,
     )
 
 
-def _body(method: str, resource: dict[str, Any] | None) -> tuple[bytes, str]:
+def _body(method: str, resource: dict[str, Any] | None, sent: bytes) -> tuple[bytes, str]:
     """The body and its media type; a JSON Patch is sent as a Binary (https://hl7.org/fhir/R4/http.html#patch)."""
     if resource is None or method in ("GET", "HEAD", "DELETE"):
         return b"", "application/fhir+json"
@@ -138,7 +150,7 @@ def _body(method: str, resource: dict[str, Any] | None) -> tuple[bytes, str]:
             raise Malformed("the data of the Binary is not base64") from None
         check_depth(patch)
         return patch, str(resource.get("contentType", ""))
-    return raw.dumps(resource), "application/fhir+json"
+    return sent, "application/fhir+json"
 
 
 def answered(entry: Entry, answer: Answer) -> dict[str, Any]:

@@ -24,6 +24,23 @@ def conditional(reference: str) -> tuple[str, str] | None:
     return (match.group(1), match.group(2)) if match else None
 
 
+def may_link(body: bytes, targets: Mapping[str, str]) -> bool:
+    """Whether `linked` can find anything in a resource: looked for in its bytes, since most have nothing."""
+    if b"urn:uuid:" in body or b"urn:oid:" in body or _escaped(body):
+        return True
+    return any(not each.startswith(("urn:uuid:", "urn:oid:")) for each in targets)
+
+
+def may_be_conditional(body: bytes) -> bool:
+    """Whether `conditional_references` can find anything in a resource."""
+    return b"?" in body or _escaped(body)
+
+
+def _escaped(body: bytes) -> bool:
+    """A character that is looked for may be written as an escape."""
+    return b"\\u" in body or b"\\/" in body
+
+
 def conditional_references(value: Any) -> Iterator[str]:
     """Every conditional reference in a resource."""
     if isinstance(value, dict):

@@ -63,11 +63,13 @@ async def _answer(
     if stored is None:
         await guard(serving, context, interaction, None)
         raise NotFound(f"no {serving.type.name} with this id")
-    resource = orjson.loads(stored.body)
+    person_data = serving.type.access is Access.person_data
+    # Parsed for who must look at it; a type without a guard holds no person data.
+    resource = orjson.loads(stored.body) if person_data or serving.type.guard is not None else None
     await guard(serving, context, interaction, resource)
     if stored.deleted:
         raise Gone(f"this {serving.type.name} was deleted", headers=version_headers(stored))
-    if serving.type.access is Access.person_data:
+    if person_data:
         context.record(audit_entry(serving, context, interaction, "R", resource))
     tags = headers(stored)
     if unchanged(request, stored):

@@ -15,10 +15,9 @@ from fhir_server.outcome import Forbidden, Invalid, issue, operation_outcome
 from fhir_server.policy import NOTHING, Policy
 from fhir_server.search.include import Included, included
 from fhir_server.search.literals import ReferenceValue
-from fhir_server.search.order import Position, keys_of, select_page
+from fhir_server.search.order import Position, keys_of
 from fhir_server.search.query import Chain, Condition, Filter, Has, Query, parse_query
 from fhir_server.search.sight import Sight
-from fhir_server.search.sql import select_total
 from fhir_server.search.subset import Subset, subset
 from fhir_server.search.terminology import resolved
 from fhir_server.service import Request
@@ -31,24 +30,26 @@ _IDENTIFYING = frozenset({"identifier", "of-type"})
 async def search(serving: Serving, context: Context, request: Request) -> Answer:
     """A page of what matches and what it includes, with a signed cursor to the next."""
     query, related = _parsed(serving, context, request)
+    involved = _involved(query)
     sight, person = await _sight(serving, context, request, query, related)
     query = await resolved(query, serving.terminology, context)
-    name = _name(serving, query, context)
-    page = select_page(serving.tables, serving.type.name, query, sight, _after(serving, query, name))
-    found = await serving.store.page(page) if query.count else []
+    kind, found = serving.type.name, []
+    if query.count:
+        found = await serving.store.page(serving.searches.page(kind, query, sight, _after(serving, query, context)))
     total = None
     if query.total or not query.count:
-        total = await serving.store.count(select_total(serving.tables, serving.type.name, query, sight))
+        total = await serving.store.count(serving.searches.total(kind, query, sight))
     more, found = len(found) > query.count, found[: query.count]
     matches = [stored for stored, _ in found]
     along = Included((), True)
     if query.includes and matches:
         along = await included(serving.store, serving.tables, query.includes, matches, sight, related, serving.limits)
-    _record(serving, context, query, person, [*matches, *along.resources])
-    sealing = _person_data(serving, _involved(query)) or serving.type.access is Access.person_data
+    _record(serving, context, involved, person, [*matches, *along.resources])
+    sealing = _person_data(serving, involved) or serving.type.access is Access.person_data
     next_link = None
     if more:
-        next_link = _link(serving, request, query, sealing, serving.cursors.make(name, found[-1][1]))
+        cursor = serving.cursors.make(_name(serving, query, context), found[-1][1])
+        next_link = _link(serving, request, query, sealing, cursor)
     links = links_of(_link(serving, request, query, sealing, None), next_link)
     part = subset(query.summary, query.elements)
     matches = _parts(part, matches)
@@ -66,9 +67,11 @@ async def checked(serving: Serving, context: Context, request: Request) -> Query
 
 def _parsed(serving: Serving, context: Context, request: Request) -> tuple[Query, Mapping[str, Serving]]:
     """The query, and the types of the service that the caller may search: nothing leads to another."""
-    related = {name: each for name, each in serving.types.items() if may_search(each, context)}
-    related[serving.type.name] = serving
     given = [(name, serving.cursors.unsealed(value)) for name, value in request.search_parameters()]
+    related = {serving.type.name: serving}
+    if any(_leads_away(name) for name, _ in given):
+        related |= {name: each for name, each in serving.types.items() if may_search(each, context)}
+        related[serving.type.name] = serving
     query = parse_query(
         given,
         serving.parameters,
@@ -79,6 +82,11 @@ def _parsed(serving: Serving, context: Context, request: Request) -> tuple[Query
         limits=serving.limits,
     )
     return query, related
+
+
+def _leads_away(name: str) -> bool:
+    """Whether a parameter may touch other types than the one that is searched."""
+    return "." in name or ":" in name or name in ("_include", "_revinclude", "_list")
 
 
 async def _sight(
@@ -131,10 +139,10 @@ def _person_data(serving: Serving, types: Iterable[str]) -> bool:
 
 
 def _record(
-    serving: Serving, context: Context, query: Query, person: PersonKey | None, found: Sequence[Stored]
+    serving: Serving, context: Context, involved: set[str], person: PersonKey | None, found: Sequence[Stored]
 ) -> None:
     """An event wherever data about persons was looked at, or asked about by a chain."""
-    touched = {serving.type.name} | _involved(query) | {each.type for each in found}
+    touched = {serving.type.name} | involved | {each.type for each in found}
     if serving.type.access is not Access.person_data and not _person_data(serving, touched):
         return
     operation = audit_entry(serving, context, "search", "R", None).operation
@@ -142,10 +150,10 @@ def _record(
     context.record(AuditEntry(operation=operation, person=person, ground=ground, count=len(found)))
 
 
-def _after(serving: Serving, query: Query, name: str) -> Position | None:
+def _after(serving: Serving, query: Query, context: Context) -> Position | None:
     if query.cursor is None:
         return None
-    after = serving.cursors.read(name, query.cursor)
+    after = serving.cursors.read(_name(serving, query, context), query.cursor)
     if len(after) != len(keys_of(query)):
         raise Invalid("the cursor belongs to another search; start the search again")
     return after
@@ -161,6 +169,8 @@ def _name(serving: Serving, query: Query, context: Context) -> str:
 
 def _link(serving: Serving, request: Request, query: Query, sealing: bool, cursor: str | None) -> str:
     """The address of this page or the next: what was used, a person's identifiers sealed."""
+    if cursor is None and not sealing and request.sent_query and tuple(request.query) == query.used:
+        return f"{request.base}/{serving.type.name}?{request.sent_query}"  # all of it was used
     kept = [
         (name, serving.cursors.sealed(value) if sealing and _IDENTIFYING & set(re.split("[.:]", name)) else value)
         for name, value in query.used

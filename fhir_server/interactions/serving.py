@@ -11,6 +11,7 @@ from fhir_server.limits import LIMITS, SearchLimits
 from fhir_server.resource import http_date
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.prepared import PreparedSearches
 from fhir_server.search.terminology import Terminology
 from fhir_server.service import ResourceType, Route
 from fhir_server.storage.postgres import ResourceStore, Stored
@@ -23,13 +24,20 @@ class Serving:
 
     type: ResourceType
     store: ResourceStore
-    tables: ResourceTables
+    searches: PreparedSearches
     parameters: Mapping[str, SearchParameter]
     cursors: Cursors
     types: Mapping[str, "Serving"] = field(default_factory=dict)
     """All types of the service by name, this one too: where chains and includes may lead."""
     terminology: Terminology | None = None
     limits: SearchLimits = LIMITS
+    validating: bool = True
+    """Whether what is written is validated (`KernelSettings.validate`)."""
+
+    @property
+    def tables(self) -> ResourceTables:
+        """The kernel's tables in the service's schema."""
+        return self.searches.tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from fhir_server.resource import stamp
 from fhir_server.search.index import extract_values
 from fhir_server.search.query import parse_query
 from fhir_server.search.sight import Sight
-from fhir_server.search.sql import select_ids
 from fhir_server.service import Request
 from fhir_server.storage.postgres import NewVersion, Stored
 from fhir_server.validation import validate_rules, validate_structure
@@ -44,13 +43,15 @@ async def incoming(serving: Serving, context: Context, request: Request, interac
     check_roles(serving, context)
     resource = request.resource(serving.type.name)
     body = request.body
-    validate_structure(body)
+    if serving.validating:
+        validate_structure(body)
     if serving.type.prepare is not None:
         prepared = await serving.type.prepare(context, resource)
         if prepared is not resource:
             resource, body = prepared, orjson.dumps(prepared)
     # After the service has completed it: a Consent gets its policyRule (ppc-1) from us.
-    validate_rules(resource)
+    if serving.validating:
+        validate_rules(resource)
     await guard(serving, context, interaction, resource)
     return Incoming(resource, body)
 
@@ -58,13 +59,16 @@ async def incoming(serving: Serving, context: Context, request: Request, interac
 async def store(
     serving: Serving,
     context: Context,
-    connection: AsyncConnection,
+    connection: AsyncConnection | None,
     given: Incoming,
     resource_id: str,
     current: Stored | None,
     method: str,
 ) -> Stored:
-    """Stores the next version of `resource_id`. Raises `Conflict` if another write made it first."""
+    """Stores the next version of `resource_id`, without a connection in a transaction of its own.
+
+    Raises `Conflict` if another write made it first.
+    """
     resource = {**given.resource, "id": resource_id}
     person = serving.type.person(resource) if serving.type.person is not None else None
     updated = not_before(current, context.now)
@@ -112,7 +116,7 @@ async def matching_id(
         raise Invalid("a conditional write needs at least one search parameter")
     await serving.store.lock_criteria(connection, serving.type.name, named_criteria(criteria))
     policies = {} if serving.type.guard is None else {serving.type.name: await serving.type.guard.policy(context)}
-    statement = select_ids(serving.tables, serving.type.name, query, Sight.under(policies))
+    statement = serving.searches.ids(serving.type.name, query, Sight.under(policies))
     return await serving.store.match(connection, statement)
 
 

@@ -129,12 +129,10 @@ def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParam
     for parameter in parameters:
         for value in parameter.extract(resource):
             _add(values, parameter, value, resource)
-    values.tokens = list(dict.fromkeys(values.tokens))
-    values.strings = list(dict.fromkeys(values.strings))
-    values.references = list(dict.fromkeys(values.references))
-    values.dates = list(dict.fromkeys(values.dates))
-    values.quantities = list(dict.fromkeys(values.quantities))
-    values.composites = list(dict.fromkeys(values.composites))
+    for name in SearchValues.__slots__:
+        rows = getattr(values, name)
+        if len(rows) > 1:
+            setattr(values, name, list(dict.fromkeys(rows)))
     return values
 
 
@@ -165,10 +163,13 @@ def _composites(parameter: SearchParameter, resource: Mapping[str, Any], group: 
     """Every combination of the components' values in one group; a group that lacks one of them has none."""
     if not isinstance(group, Mapping):
         return
-    first, second, *more = (
-        [value for element in each.values(resource, group) for value in _parts(each.type, element)]
-        for each in parameter.components
-    )
+    found: list[list[dict[str, Any]]] = []
+    for each in reversed(parameter.components):  # the last is what most groups lack
+        parts = [value for element in each.values(resource, group) for value in _parts(each.type, element)]
+        if not parts:
+            return
+        found.append(parts)
+    first, second, *more = reversed(found)
     third = more[0] if more else [{}]
     for token, other, last in product(first, second, third):
         number = {"low_3": last["low"], "high_3": last["high"]} if last else {}

@@ -187,6 +187,8 @@ def quantity(text: str, code: str, *, plain: bool) -> QuantityValue:
 
 def split(text: str, separator: str) -> list[str]:
     """Splits at separators that are not escaped; the parts are still escaped."""
+    if "\\" not in text:
+        return text.split(separator)
     parts, current, escaped = [], "", False
     for char in text:
         if char == separator and not escaped:
@@ -200,7 +202,7 @@ def split(text: str, separator: str) -> list[str]:
 
 def unescape(text: str) -> str:
     """https://hl7.org/fhir/R4/search.html#escaping."""
-    return re.sub(r"\\([,|$\\])", r"\1", text)
+    return re.sub(r"\\([,|$\\])", r"\1", text) if "\\" in text else text
 
 
 def _moved(moment: datetime, by: timedelta) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Numeric, Select, and_, false, func, literal, or_, select, tuple_
 
+from fhir_server.search.leaves import kind_of
 from fhir_server.search.query import Query, Sort
 from fhir_server.search.sight import Sight
 from fhir_server.search.sql import matching
@@ -26,6 +27,8 @@ _COLUMNS = {
     "number": ("quantity", "low"),
     "quantity": ("quantity", "low"),
 }
+STORED = ("type", "id", "version", "last_updated", "deleted", "body")
+"""What a page holds of a resource, before the keys of its place."""
 Position = tuple[Any, ...]
 
 
@@ -41,26 +44,27 @@ def keys_of(query: Query) -> tuple[Sort, ...]:
 def select_page(tables: ResourceTables, kind: str, query: Query, sight: Sight, after: Position | None) -> Select[Any]:
     """The current resources that match, with the keys of their place, one more than the page has."""
     keys = keys_of(query)
-    columns = [_key(tables, kind, each).label(f"key_{number}") for number, each in enumerate(keys)]
-    found = select(tables.resource.c.id, *columns).where(*matching(tables, kind, query, sight))
+    resource = tables.resource
+    place = [_key(tables, kind, each) for each in keys]
+    columns = [each.label(f"key_{number}") for number, each in enumerate(place)]
+    stored = [resource.c[name] for name in STORED]
+    found = matching(tables, kind, query, sight)
     if all(each.type in ("created", "updated", "id") for each in keys) and len({k.descending for k in keys}) == 1:
         if after is not None:
-            place = tuple_(*(_bound(value) for value in after))
-            here = tuple_(*(_key(tables, kind, each) for each in keys))
-            found = found.where(here < place if keys[0].descending else here > place)
-        page = found.order_by(*_order(keys, [_key(tables, kind, each) for each in keys])).limit(query.count + 1)
-    else:
-        inner = found.subquery()
-        named = [inner.c[f"key_{number}"] for number in range(len(keys))]
-        page = select(inner)
-        if after is not None:
-            page = page.where(_beyond(keys, named, after))
-        page = page.order_by(*_order(keys, named)).limit(query.count + 1)
-    rows = page.subquery()
+            bound = tuple_(*(_bound(value) for value in after))
+            found.append(tuple_(*place) < bound if keys[0].descending else tuple_(*place) > bound)
+        return select(*stored, *columns).where(*found).order_by(*_order(keys, place)).limit(query.count + 1)
+    # The keys are looked up in the value tables; bodies are fetched for what stands on the page alone.
+    inner = select(resource.c.id, *columns).where(*found).subquery()
+    named = [inner.c[f"key_{number}"] for number in range(len(keys))]
+    page = select(inner)
+    if after is not None:
+        page = page.where(_beyond(keys, named, after))
+    rows = page.order_by(*_order(keys, named)).limit(query.count + 1).subquery()
     named = [rows.c[f"key_{number}"] for number in range(len(keys))]
     return (
-        select(tables.resource, *named)
-        .join(rows, and_(tables.resource.c.type == kind, tables.resource.c.id == rows.c.id))
+        select(*stored, *named)
+        .join(rows, and_(resource.c.type == kind, resource.c.id == rows.c.id))
         .order_by(*_order(keys, named))
     )
 
@@ -106,5 +110,6 @@ def _beyond(keys: tuple[Sort, ...], columns: list[Any], after: Position) -> Colu
 
 
 def _bound(value: Any) -> Any:
-    kind = MOMENT if isinstance(value, datetime) else Numeric() if isinstance(value, Decimal) else TEXT
+    found = kind_of(value)
+    kind = MOMENT if issubclass(found, datetime) else Numeric() if issubclass(found, Decimal) else TEXT
     return literal(value, kind)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from sqlalchemy import ARRAY, ColumnElement, FromClause, LargeBinary, Text, all_, false, func, literal, or_, select
 
 from fhir_server.policy import Policy
+from fhir_server.search.leaves import is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,17 @@ class Sight:
 def _passing(column: Any, allowed: Sequence[Any] | None, hidden: Sequence[Any], kind: Any) -> list[ColumnElement[bool]]:
     """As `Policy.permits`: a row without a value passes no list (in SQL: comparing it gives null)."""
     clauses: list[ColumnElement[bool]] = []
-    if allowed is not None and len(allowed) == 1:
+    if allowed is not None and not is_open(allowed) and len(allowed) == 1:
         clauses.append(column == allowed[0])
     elif allowed:
-        listed = func.unnest(literal(list(allowed), ARRAY(kind))).table_valued("value").render_derived()
+        listed = func.unnest(_array(allowed, kind)).table_valued("value").render_derived()
         clauses.append(column.in_(select(listed.c.value)))
     elif allowed is not None:
         clauses.append(false())
     if hidden:
-        clauses.append(column != all_(literal(list(hidden), ARRAY(kind))))
+        clauses.append(column != all_(_array(hidden, kind)))
     return clauses
+
+
+def _array(values: Any, kind: Any) -> Any:
+    return literal(values if is_open(values) else list(values), ARRAY(kind))

@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from fhir_server.search.compare import compare_dates, compare_moment, compare_quantities
 from fhir_server.search.index import TEXT
+from fhir_server.search.leaves import lifted
 from fhir_server.search.literals import (
     CompositeValue,
     DateValue,
@@ -137,7 +138,8 @@ class _Builder:
             case "uri" if given.modifier == "below":
                 return [_starting(start, values.c.code, [_code(each) for each in given.values], below=True)]
             case "uri" if given.modifier == "above":
-                return [start.where(_one_of(values.c.code, _ancestors(given.values)))]
+                listed = lifted(_ancestors, [_code(each) for each in given.values])
+                return [start.where(values.c.code.in_(_listed(listed)))]
             case "token" | "uri":
                 return [start.where(clause) for clause in _tokens(values.c.code, values.c.system, given.values)]
             case "string":
@@ -199,7 +201,7 @@ class _Builder:
             case DateValue():
                 clauses.append(compare_dates(values.c.since, values.c.until, value.second))
             case StringValue():
-                clauses.append(func.starts_with(values.c.text, value.second.text))
+                clauses.append(func.starts_with(values.c.text, literal(value.second.text, Text)))
             case ReferenceValue():
                 clauses.append(_literal(values, value.second, self._sight))
         if isinstance(value.third, QuantityValue):
@@ -217,10 +219,12 @@ def _union(branches: Sequence[Select[Any]]) -> Any:
 
 def _one_of(column: ColumnElement[Any], texts: Sequence[str | None]) -> ColumnElement[bool]:
     """Equality, or a join list: `= ANY` of an array need not enter the index on a table without statistics."""
-    if len(texts) == 1:
-        return column == texts[0]
-    listed = func.unnest(literal(list(texts), ARRAY(Text))).table_valued("value").render_derived()
-    return column.in_(select(listed.c.value))
+    return column == texts[0] if len(texts) == 1 else column.in_(_listed(list(texts)))
+
+
+def _listed(texts: Any) -> Select[Any]:
+    listed = func.unnest(literal(texts, ARRAY(Text))).table_valued("value").render_derived()
+    return select(listed.c.value)
 
 
 def _any(texts: Any) -> ColumnElement[Any]:
@@ -263,14 +267,23 @@ def _tokens(code: Any, system: Any, given: Sequence[Value]) -> list[ColumnElemen
 def _strings(start: Select[Any], values: Any, given: Condition) -> Select[Any]:
     asked = [each for each in given.values if isinstance(each, StringValue)]
     if given.modifier == "contains":
-        patterns = (f"%{each.text.translate(_WILDCARDS)}%" for each in asked)
+        patterns = (lifted(_pattern, each.text) for each in asked)
         return start.where(values.c.value.like(_any(patterns)))
     if given.modifier == "exact":
         return start.where(
-            _one_of(string_start(values.c.value), [each.text[:_START] for each in asked]),
+            _one_of(string_start(values.c.value), [lifted(_start, each.text) for each in asked]),
             _one_of(values.c.exact, [each.exact for each in asked]),
         )
     return _starting(start, values.c.value, [each.text for each in asked])
+
+
+def _pattern(text: str) -> str:
+    return f"%{text.translate(_WILDCARDS)}%"
+
+
+def _start(text: str) -> str:
+    """As much of a text as is indexed."""
+    return text[:_START]
 
 
 _WILDCARDS = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -279,10 +292,9 @@ _WILDCARDS = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 def _starting(start: Select[Any], column: Any, texts: list[str], *, below: bool = False) -> Select[Any]:
     """What begins with one of the texts, as ranges of the index; with `below`, at a boundary of a path."""
     indexed = column if below else string_start(column)
-    lows = [text[:_START] for text in texts]
-    rows = func.unnest(
-        literal(texts, ARRAY(Text)), literal(lows, ARRAY(Text)), literal([_after(low) for low in lows], ARRAY(Text))
-    )
+    lows = [lifted(_start, text) for text in texts]
+    highs = [lifted(_after, low) for low in lows]
+    rows = func.unnest(*(literal(each, ARRAY(Text)) for each in (texts, lows, highs)))
     listed = rows.table_valued("text", "low", "high").render_derived()
     start = start.join(listed, and_(indexed >= listed.c.low, indexed < listed.c.high))
     if not below:
@@ -300,10 +312,10 @@ def _after(text: str) -> str:
     return "\U0010ffff" * (_START + 1)
 
 
-def _ancestors(given: Sequence[Value]) -> list[str]:
+def _ancestors(given: Sequence[str]) -> list[str]:
     found: list[str] = []
-    for value in given:
-        parts = _code(value).split("/")
+    for text in given:
+        parts = text.split("/")
         for count in range(1, len(parts) + 1):
             path = "/".join(parts[:count])
             found += [path, path + "/"]

@@ -32,7 +32,8 @@ Target = tuple[str | None, str | None, str | None, str | None, str | None]
 
 def bounded(text: str) -> str:
     """The text as it is indexed: what is too long for an index ends in its digest; U+0000 cannot be stored."""
-    text = text.replace("\x00", "")
+    if "\x00" in text:
+        text = text.replace("\x00", "")
     if len(text) <= _LIMIT:
         return text
     return text[: _LIMIT - 33] + "#" + hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -8,6 +8,8 @@ import orjson
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from fhir_server.storage.pinned import SECONDS
+
 
 def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
@@ -30,4 +32,5 @@ def create_engine(url: str, *, size: int = 8, query_seconds: float = 30) -> Asyn
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={"server_settings": session, "timeout": 5},
+        execution_options={SECONDS: query_seconds},
     )

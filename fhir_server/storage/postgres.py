@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Resources in PostgreSQL: the current version, append-only history and search values, in one transaction.
 
-Statements are SQLAlchemy Core; the audit event of a write is kept by a function called in the same transaction.
+The hot queries, run as prepared statements on pinned connections (`pinned.py`): read and vread by key, a page of
+history, a search (`search/prepared.py`), and every write (`writing.py`), one statement with its audit event.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import delete, exists, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -23,7 +23,9 @@ from fhir_server.audit_row import audit_row
 from fhir_server.context import AuditEntry, Context
 from fhir_server.outcome import Conflict, MultipleMatches, Unavailable
 from fhir_server.search.index import SearchValues
+from fhir_server.storage.pinned import Pinned, Statement, pins_of
 from fhir_server.storage.schema import tables
+from fhir_server.storage.writing import Version, Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class Deletion:
     updated: datetime
 
 
+_COLUMNS: Final = "type, id, version, last_updated, deleted, body"
+_TOGETHER: Final = 500
+"""New resources of a transaction that are written by one statement."""
+
 Within = Callable[[AsyncConnection], Awaitable[None]]
 
 _ROLLED_BACK = frozenset({"40001", "40P01"})
@@ -74,15 +80,33 @@ class ResourceStore:
     def __init__(self, engine: AsyncEngine, schema: str, *, audit_function: str | None) -> None:
         """`audit_function`: name of the SQL function that keeps audit events, called inside every write."""
         self._engine = engine
-        self._connection: AsyncConnection | None = None
+        self._schema = schema
         self._tables = tables(schema)
-        self._audit = text(f"SELECT {audit_function}(CAST(:events AS jsonb))") if audit_function else None
+        self._writing = Writing(schema, audit_function)
+        self._pins = pins_of(engine)
+        self._connection: AsyncConnection | None = None
+        self._waiting: list[Version] = []
+        self._read = f"SELECT {_COLUMNS} FROM {schema}.resource WHERE type = $1::text AND id = $2::text"
+        self._vread = (
+            f"SELECT {_COLUMNS}, method FROM {schema}.resource_history "
+            "WHERE type = $1::text AND id = $2::text AND version = $3::bigint"
+        )
 
     def bound(self, connection: AsyncConnection) -> "ResourceStore":
-        """The same store with everything done in one open transaction: reads see what was written in it."""
+        """The same store with everything done in one open transaction: reads see what was written in it.
+
+        New resources are written together, at the latest by `flush`, which must be called before the transaction ends.
+        """
         made = copy(self)
         made._connection = connection
+        made._waiting = []
         return made
+
+    async def flush(self) -> None:
+        """Writes what is still to be written in the transaction to which the store is bound."""
+        while self._waiting and self._connection is not None:
+            some, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+            await _execute(self._connection, self._writing.new(some))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -104,21 +128,13 @@ class ResourceStore:
 
     async def read(self, resource_type: str, resource_id: str) -> Stored | None:
         """The current version, deleted ones included, or None."""
-        table = self._tables.resource
-        statement = select(table).where(table.c.type == resource_type, table.c.id == resource_id)
-        async with self.transaction() as connection:
-            row = (await connection.execute(statement)).first()
-        return None if row is None else _stored(row)
+        rows = await self._fetch(self._pins.keyed, Statement(self._read, (resource_type, resource_id)))
+        return Stored(*rows[0]) if rows else None
 
     async def vread(self, resource_type: str, resource_id: str, version: int) -> Stored | None:
         """One version, or None."""
-        table = self._tables.history
-        statement = select(table).where(
-            table.c.type == resource_type, table.c.id == resource_id, table.c.version == version
-        )
-        async with self.transaction() as connection:
-            row = (await connection.execute(statement)).first()
-        return None if row is None else _stored(row, row.method)
+        rows = await self._fetch(self._pins.keyed, Statement(self._vread, (resource_type, resource_id, version)))
+        return Stored(*rows[0]) if rows else None
 
     async def history(
         self,
@@ -134,73 +150,81 @@ class ResourceStore:
 
         `at`: only versions that were current at some moment of the period (from inclusive, to exclusive).
         """
-        table = self._tables.history
-        order = (table.c.last_updated, table.c.type, table.c.id, table.c.version)
-        statement = select(table).where(table.c.type.in_(resource_types))
-        if at is not None:
-            following = table.alias()
-            replaced = exists().where(
-                following.c.type == table.c.type,
-                following.c.id == table.c.id,
-                following.c.version == table.c.version + 1,
-                following.c.last_updated <= at[0],
-            )
-            statement = statement.where(table.c.last_updated < at[1], ~replaced)
+        given: list[Any] = []
+
+        def value(value: Any, kind: str) -> str:
+            given.append(value)
+            return f"${len(given)}::{kind}"
+
+        table = f"{self._schema}.resource_history"
+        if len(resource_types) == 1:
+            clauses = [f"h.type = {value(resource_types[0], 'text')}"]
+        else:
+            clauses = [f"h.type = ANY({value(list(resource_types), 'text[]')})"]
         if resource_id is not None:
-            statement = statement.where(table.c.id == resource_id)
+            clauses.append(f"h.id = {value(resource_id, 'text')}")
+        if at is not None:
+            clauses.append(
+                f"h.last_updated < {value(at[1], 'timestamptz')} AND NOT EXISTS (SELECT FROM {table} n WHERE "
+                "n.type = h.type AND n.id = h.id AND n.version = h.version + 1 AND "
+                f"n.last_updated <= {value(at[0], 'timestamptz')})"
+            )
         if since is not None:
-            statement = statement.where(table.c.last_updated >= since)
+            clauses.append(f"h.last_updated >= {value(since, 'timestamptz')}")
         if before is not None:
-            position = (literal(value, column.type) for value, column in zip(before, order, strict=True))
-            statement = statement.where(tuple_(*order) < tuple_(*position))
-        statement = statement.order_by(*(column.desc() for column in order)).limit(count)
-        async with self.transaction() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [_stored(row, row.method) for row in rows]
+            kinds = ("timestamptz", "text", "text", "bigint")
+            position = ", ".join(value(each, kind) for each, kind in zip(before, kinds, strict=True))
+            clauses.append(f"(h.last_updated, h.type, h.id, h.version) < ({position})")
+        text = (
+            f"SELECT {_COLUMNS}, method FROM {table} h WHERE {' AND '.join(clauses)} "
+            f"ORDER BY last_updated DESC, type DESC, id DESC, version DESC LIMIT {value(count, 'bigint')}"
+        )
+        pinned = self._pins.searching if resource_id is None else self._pins.keyed
+        return [Stored(*row) for row in await self._fetch(pinned, Statement(text, given))]
 
     async def find(self, statement: Any) -> list[Stored]:
-        """The current resources a statement of `search.sql` selects."""
+        """The current resources a statement of SQLAlchemy selects."""
         async with self.transaction() as connection:
+            await self.flush()
             rows = (await connection.execute(statement)).all()
-        return [_stored(row) for row in rows]
+        return [Stored(row.type, row.id, row.version, row.last_updated, row.deleted, bytes(row.body)) for row in rows]
 
-    async def page(self, statement: Any) -> list[tuple[Stored, tuple[Any, ...]]]:
-        """The resources a statement of `search.order` selects, each with the keys of its place."""
-        async with self.transaction() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [(_stored(row), tuple(v for k, v in row._mapping.items() if k.startswith("key_"))) for row in rows]
+    async def page(self, statement: Statement) -> list[tuple[Stored, tuple[Any, ...]]]:
+        """The resources a page of a search selects, each with the keys of its place."""
+        rows = await self._fetch(self._pins.searching, statement)
+        return [(Stored(*row[:6]), tuple(row[6:])) for row in rows]
 
-    async def count(self, statement: Any) -> int:
-        """The number of resources a statement of `search.sql` counts."""
-        async with self.transaction() as connection:
-            return int((await connection.execute(statement)).scalar_one())
+    async def count(self, statement: Statement) -> int:
+        """The number of resources a search finds."""
+        return int((await self._fetch(self._pins.searching, statement))[0][0])
 
     async def lock_criteria(self, connection: AsyncConnection, resource_type: str, criteria: str) -> None:
         """Serializes conditional writes with the same criteria until the transaction ends."""
-        digest = hashlib.sha256(f"{self._tables.metadata.schema}:{resource_type}?{criteria}".encode()).digest()
-        await connection.execute(select(func.pg_advisory_xact_lock(int.from_bytes(digest[:8], "big", signed=True))))
+        digest = hashlib.sha256(f"{self._schema}:{resource_type}?{criteria}".encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        await _execute(connection, Statement("SELECT pg_advisory_xact_lock($1::bigint)", (key,)))
 
     async def lock_id(self, connection: AsyncConnection, resource_type: str, resource_id: str) -> None:
         """Serializes writes of one id, there or not yet, until the transaction ends."""
         await self.lock_criteria(connection, resource_type, f"_id={resource_id}")
 
-    async def match(self, connection: AsyncConnection, statement: Any) -> str | None:
+    async def match(self, connection: AsyncConnection, statement: Statement) -> str | None:
         """The id of the one resource a conditional write means, or None. Raises `MultipleMatches`."""
-        rows = (await connection.execute(statement.limit(2))).all()
+        await self.flush()
+        rows = await _execute(connection, statement)
         if len(rows) > 1:
             raise MultipleMatches("the criteria match more than one resource; make them narrower")
-        return rows[0].id if rows else None
+        return str(rows[0][0]) if rows else None
 
     async def current(self, connection: AsyncConnection, resource_type: str, resource_id: str) -> Stored | None:
         """The current version, locked until the transaction ends."""
-        table = self._tables.resource
-        statement = select(table).where(table.c.type == resource_type, table.c.id == resource_id).with_for_update()
-        row = (await connection.execute(statement)).first()
-        return None if row is None else _stored(row)
+        await self.flush()
+        rows = await _execute(connection, Statement(f"{self._read} FOR UPDATE", (resource_type, resource_id)))
+        return Stored(*rows[0]) if rows else None
 
     async def write(
         self,
-        connection: AsyncConnection,
+        connection: AsyncConnection | None,
         new: NewVersion,
         current: Stored | None,
         *,
@@ -208,33 +232,21 @@ class ResourceStore:
         entry: AuditEntry,
         within: Within | None,
     ) -> Stored:
-        """Stores the next version with its search values, its audit event and what the service adds."""
-        version = 1 if current is None else current.version + 1
-        body = new.stamped(version)
-        row: dict[str, Any] = {
-            "type": new.type,
-            "id": new.id,
-            "version": version,
-            "last_updated": new.updated,
-            "deleted": False,
-            "body": body,
-        }
-        resource, history = self._tables.resource, self._tables.history
-        whose = {"person_key": new.person_key, "custodian": new.custodian}
-        if current is None:
-            await connection.execute(insert(resource).values(**row, **whose))
+        """Stores the next version with its search values, its audit event and what the service adds.
+
+        Without a connection the write is a transaction of its own. Raises `Conflict`, `Unavailable`.
+        """
+        number = 1 if current is None else current.version + 1
+        version = Version(
+            new.type, new.id, number, new.updated, new.method, new.stamped(number), new.values, new.person_key,
+            new.custodian, self._event(context, entry),
+        )  # fmt: skip
+        if within is None and current is None and self._connection is not None:
+            self._waiting.append(version)
         else:
-            key = (resource.c.type == new.type, resource.c.id == new.id)
-            await connection.execute(update(resource).where(*key).values(**row, **whose))
-            for table in self._tables.value_tables:
-                await connection.execute(delete(table).where(table.c.type == new.type, table.c.id == new.id))
-        await connection.execute(insert(history).values(**row, method=new.method))
-        await self._write_values(connection, new)
-        if within is not None:
-            await within(connection)
-        if self._audit is not None:
-            await connection.execute(self._audit, {"events": _events(context, [entry])})
-        return Stored(new.type, new.id, version, new.updated, False, body, new.method)
+            statement = self._writing.new([version]) if current is None else self._writing.next(version)
+            await self._do(connection, statement, within)
+        return Stored(new.type, new.id, number, new.updated, False, version.body, new.method)
 
     async def delete(
         self,
@@ -250,40 +262,35 @@ class ResourceStore:
         The deleted version keeps the last body: by it a guard still knows whose the resource was. It is never given.
         """
         current = deletion.current
-        version = current.version + 1
-        resource = self._tables.resource
-        row: dict[str, Any] = {"version": version, "last_updated": deletion.updated, "deleted": True}
-        key = {"type": current.type, "id": current.id}
-        await connection.execute(
-            update(resource).where(resource.c.type == current.type, resource.c.id == current.id).values(**row)
-        )
-        for table in self._tables.value_tables:
-            await connection.execute(delete(table).where(table.c.type == current.type, table.c.id == current.id))
-        await connection.execute(insert(self._tables.history).values(**key, **row, body=current.body, method="DELETE"))
-        if within is not None:
-            await within(connection)
-        if self._audit is not None:
-            await connection.execute(self._audit, {"events": _events(context, [entry])})
-        return Stored(current.type, current.id, version, deletion.updated, True, current.body, "DELETE")
+        version = Version(
+            current.type, current.id, current.version + 1, deletion.updated, "DELETE", current.body, SearchValues(),
+            None, None, self._event(context, entry),
+        )  # fmt: skip
+        await self._do(connection, self._writing.deleted(version), within)
+        return Stored(current.type, current.id, version.version, deletion.updated, True, current.body, "DELETE")
 
-    async def _write_values(self, connection: AsyncConnection, new: NewVersion) -> None:
-        base = {"type": new.type, "id": new.id}
-        for name, rows in new.values.by_table():
-            await connection.execute(insert(getattr(self._tables, name)), [{**base, **row._asdict()} for row in rows])
+    def _event(self, context: Context, entry: AuditEntry) -> bytes:
+        return orjson.dumps(audit_row(context, entry)) if self._writing.audited else b""
+
+    async def _do(self, connection: AsyncConnection | None, statement: Statement, within: Within | None) -> None:
+        if connection is not None:
+            await self.flush()
+            await _execute(connection, statement)
+            if within is not None:
+                await within(connection)
+        elif within is None and self._connection is None:
+            await self._pins.keyed.write(statement)
+        else:
+            async with self.transaction() as opened:
+                await self._do(opened, statement, within)
+
+    async def _fetch(self, pinned: Pinned, statement: Statement) -> Sequence[Any]:
+        if self._connection is None:
+            return await pinned.fetch(statement)
+        await self.flush()
+        return await _execute(self._connection, statement)
 
 
-def _events(context: Context, entries: Sequence[AuditEntry]) -> str:
-    return orjson.dumps([audit_row(context, entry) for entry in entries]).decode()
-
-
-def _stored(row: Any, method: str = "PUT") -> Stored:
-    mapping: Mapping[str, Any] = row._mapping
-    return Stored(
-        mapping["type"],
-        mapping["id"],
-        mapping["version"],
-        mapping["last_updated"],
-        mapping["deleted"],
-        bytes(mapping["body"]),
-        method,
-    )
+async def _execute(connection: AsyncConnection, statement: Statement) -> Sequence[Any]:
+    """The same text in an open transaction."""
+    return (await connection.exec_driver_sql(statement.text, tuple(statement.arguments))).all()

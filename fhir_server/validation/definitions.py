@@ -70,6 +70,25 @@ _INHERITED: dict[str, tuple[tuple[str, bool, str], ...]] = {
 
 
 @cache
+def choices() -> dict[str, dict[str, str]]:
+    """Of every element that may have one of several types, by its name in FHIRPath: the names in JSON and their types.
+
+    `value` gives valueQuantity: Quantity, valueDateTime: DateTime … of all types that have a value.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for elements in _rows()[1].values():
+        for each in elements:
+            if each.path.endswith(_CHOICE):
+                named = {f"{each.name}{_upper(kind)}": _upper(kind) for kind in each.types}
+                found.setdefault(each.name, {}).update(named)
+    return found
+
+
+def _upper(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+@cache
 def _rows() -> tuple[dict[str, str], dict[str, list[Element]]]:
     """The base of each type, and the elements of each type and part."""
     bases: dict[str, str] = {}

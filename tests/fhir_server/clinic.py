@@ -13,10 +13,9 @@ import httpx2
 import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.applications import Starlette
 
 from audit.client import APPEND_FUNCTION
-from fhir_server.app import KernelSettings, background, create_app
+from fhir_server.app import Application, KernelSettings, background, create_app
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.context import Access, AuditSink, CallerKind, Context
 from fhir_server.outcome import Forbidden
@@ -124,7 +123,7 @@ class Clinic:
         return answer
 
 
-def clinic_app(engine: AsyncEngine, audit: AuditSink, folder: Path, **settings: Any) -> Starlette:
+def clinic_app(engine: AsyncEngine, audit: AuditSink, folder: Path, **settings: Any) -> Application:
     bulk = BulkSettings(folder, **{"poll": 0.05, **settings})
     kernel = KernelSettings(audit_function=APPEND_FUNCTION, cursor_secret=b"c" * 32, bulk=bulk)
     return create_app(clinic_service(), engine=engine, authenticator=TestAuthenticator(), audit=audit, settings=kernel)

@@ -23,6 +23,7 @@ from fhir_server.crypto import Cipher
 from fhir_server.service import Request, Route, Service
 from fhir_server.storage.database import create_engine
 from identifiers.person_key import PersonKey
+from ndi.processes.house import House
 from security import jose
 from security.app import create_service, root_routes
 from security.client import ASSERTION_TYPE
@@ -197,14 +198,14 @@ def probe() -> Service:
     return Service(name="probe", title="Probe", base="/probe", routes=routes)
 
 
-def application(engine: AsyncEngine, cipher: Cipher, settings: SecuritySettings, audit: ListAudit) -> Starlette:
+def application(engine: AsyncEngine, cipher: Cipher, settings: SecuritySettings, audit: ListAudit) -> House:
     """The authorization server beside a protected service, as one process serves them."""
     authenticator = TokenAuthenticator(database_keys(engine), issuer=settings.issuer)
     service = create_service(engine=engine, cipher=cipher, settings=settings)
     app = create_app(service, engine=engine, authenticator=authenticator, audit=audit)
-    app.router.routes += create_app(probe(), engine=None, authenticator=authenticator, audit=audit).router.routes
-    app.router.routes += root_routes(engine=engine, cipher=cipher, settings=settings, audit=audit)
-    return app
+    probed = create_app(probe(), engine=None, authenticator=authenticator, audit=audit)
+    root = Starlette(routes=root_routes(engine=engine, cipher=cipher, settings=settings, audit=audit))
+    return House(engine, {service.base: app, "/probe": probed}, root, ())
 
 
 @asynccontextmanager
