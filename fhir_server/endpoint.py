@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from prometheus_client import Counter, Histogram
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 import structlog
 
@@ -34,22 +34,19 @@ from fhir_server.outcome import (
     Forbidden,
     Internal,
     Invalid,
-    TooCostly,
     Unavailable,
     told,
 )
 from fhir_server.refusals import ANONYMOUS, Refusals
 from fhir_server.resource import check_depth
 from fhir_server.service import FHIR_JSON, FORM, Handler, Request, Route
+from fhir_server.storage.pinned import foreseen
 from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
 
 REQUESTS = Counter("ndi_requests_total", "Requests by route and status", ["service", "route", "method", "status"])
 SECONDS = Histogram("ndi_request_seconds", "Seconds a request took", ["service", "route"])
-
-_STATEMENT_CANCELLED = "57014"
-"""SQLSTATE of a statement that took longer than `NDI_QUERY_SECONDS`."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -262,8 +259,8 @@ def failure_of(error: Exception, trace_id: str) -> FhirError:
             return error
         case TimeoutError() if not isinstance(error, PoolTimeout):
             return DeadlineExceeded("the time given for this request has run out")
-        case DBAPIError() if getattr(error.orig, "sqlstate", None) == _STATEMENT_CANCELLED:
-            return TooCostly()
+        case DBAPIError() if not isinstance(error, IntegrityError) and (known := foreseen(error.orig)) is not None:
+            return known
         case OperationalError() | InterfaceError() | PoolTimeout() | ConnectionError():
             log.error("unavailable", trace=trace_id, error=type(error).__name__)
             return Unavailable("the store cannot be reached; nothing was done, try again")

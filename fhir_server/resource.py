@@ -16,17 +16,26 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PAIR = re.compile(rb"\{\}|\[\]")
 _NO_BRACKET = bytes(each for each in range(256) if each not in b"{}[]")
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MAX_DEPTH = 64
 
 
 def instant(moment: datetime) -> str:
     """A FHIR instant in UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def http_date(moment: datetime) -> str:
     """The moment as HTTP writes it (RFC 9110 5.6.7)."""
-    return moment.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return (
+        f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04} "
+        f"{moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"
+    )
 
 
 def stamp(body: bytes, resource: dict[str, Any], *, resource_id: str, version: int, updated: datetime) -> bytes:

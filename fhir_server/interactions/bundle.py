@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhir_server.context import Answer, Context
 from fhir_server.endpoint import authorize, failure_of, perform, record_denial
-from fhir_server.ids import uuid7
+from fhir_server.ids import uuid7_text
 from fhir_server.interactions.conditions import create_criteria
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import conditional_delete, delete
@@ -202,7 +202,7 @@ class _Transaction:
             if target is None and served.interaction is conditional_update and entry.request.body:
                 named = entry.resource.get("id")
                 target = named if isinstance(named, str) else None
-        target = target or str(uuid7(self._context.now))
+        target = target or uuid7_text(self._context.now)
         self._claim(entry, target, seen)
         return _Step(entry, served.serving, target)
 

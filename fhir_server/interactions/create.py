@@ -3,7 +3,7 @@
 """create and conditional create: https://hl7.org/fhir/R4/http.html#create and #ccreate."""
 
 from fhir_server.context import Answer, Context
-from fhir_server.ids import uuid7
+from fhir_server.ids import uuid7_text
 from fhir_server.interactions.conditions import create_criteria
 from fhir_server.interactions.serving import Serving
 from fhir_server.interactions.write import answer, incoming, matching_id, store
@@ -18,7 +18,7 @@ async def create(serving: Serving, context: Context, request: Request, *, planne
     """
     given = await incoming(serving, context, request, "create")
     criteria = create_criteria(request)
-    resource_id = planned or str(uuid7(context.now))
+    resource_id = planned or uuid7_text(context.now)
     if criteria is None:
         stored = await store(serving, context, None, given, resource_id, None, "POST")
         return answer(stored, request, created=True)

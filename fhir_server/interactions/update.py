@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhir_server.context import Answer, Context
-from fhir_server.ids import uuid7
+from fhir_server.ids import uuid7_text
 from fhir_server.interactions.conditions import check_match
 from fhir_server.interactions.serving import Serving, guard
 from fhir_server.interactions.write import Incoming, answer, incoming, matching_id, store
@@ -45,7 +45,7 @@ async def conditional_update(
             raise Invalid(
                 "the id in the body is not that of the matching resource", expression="id", code="id-mismatch"
             )
-        resource_id = matched or named or planned or str(uuid7(context.now))
+        resource_id = matched or named or planned or uuid7_text(context.now)
         check_id(resource_id)
         return await _put(serving, context, request, connection, given, resource_id)
 

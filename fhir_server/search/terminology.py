@@ -12,7 +12,7 @@ from typing import Protocol
 from fhir_server.context import Context
 from fhir_server.outcome import Invalid, NotSupported
 from fhir_server.search.literals import TokenValue
-from fhir_server.search.query import Chain, Filter, Has, Query
+from fhir_server.search.query import Chain, Condition, Filter, Has, Query
 
 Codes = Sequence[tuple[str, str]]
 """Pairs of system and code."""
@@ -40,6 +40,8 @@ async def resolved(query: Query, terminology: Terminology | None, context: Conte
 
     Raises `NotSupported` if it needs a terminology service and there is none.
     """
+    if all(isinstance(each, Condition) and each.modifier is None for each in query.conditions):
+        return query
     conditions = [await _resolved(each, terminology, context) for each in query.conditions]
     return replace(query, conditions=tuple(conditions))
 

@@ -32,6 +32,10 @@ _LOST: Final = (
     asyncpg.InternalClientError,
     OSError,
 )
+_AWAY: Final = frozenset({"08", "53"})
+"""Classes of SQLSTATE: connection exceptions, insufficient resources."""
+_ENDING: Final = frozenset({"57P01", "57P02", "57P03"})
+"""The server is being shut down, has crashed, or is not yet up."""
 _REFUSED: Final = (asyncpg.TooManyConnectionsError, asyncpg.InvalidCatalogNameError, TimeoutError)
 
 
@@ -159,7 +163,7 @@ class Pinned:
                 return
 
 
-def foreseen(error: BaseException) -> FhirError | None:
+def foreseen(error: BaseException | None) -> FhirError | None:
     """What a caller is told of an error of the database that is no fault of ours."""
     match getattr(error, "sqlstate", None):
         case "57014":
@@ -168,6 +172,8 @@ def foreseen(error: BaseException) -> FhirError | None:
             return Conflict("another request changed the same at the same time; try again")
         case "23505":
             return Conflict("another request changed this resource at the same time; read it and try again")
+        case str() as state if state[:2] in _AWAY or state in _ENDING:
+            return Unavailable("the store cannot be reached; try again")
     return None
 
 

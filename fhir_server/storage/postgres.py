@@ -15,15 +15,15 @@ import hashlib
 from typing import Any, Final
 
 import orjson
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fhir_server.audit_row import audit_row
 from fhir_server.context import AuditEntry, Context
-from fhir_server.outcome import Conflict, MultipleMatches, Unavailable
+from fhir_server.outcome import MultipleMatches, Unavailable
 from fhir_server.search.index import SearchValues
-from fhir_server.storage.pinned import Pinned, Statement, pins_of
+from fhir_server.storage.pinned import Pinned, Statement, foreseen, pins_of
 from fhir_server.storage.schema import tables
 from fhir_server.storage.writing import Version, Writing
 
@@ -69,9 +69,6 @@ _TOGETHER: Final = 500
 """New resources of a transaction that are written by one statement."""
 
 Within = Callable[[AsyncConnection], Awaitable[None]]
-
-_ROLLED_BACK = frozenset({"40001", "40P01"})
-"""SQLSTATE of a transaction that lost to another: serialization failure, deadlock."""
 
 
 class ResourceStore:
@@ -120,11 +117,11 @@ class ResourceStore:
         except (OperationalError, PoolTimeout, OSError) as error:
             raise Unavailable("the store cannot be reached; try again") from error
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) in _ROLLED_BACK:
-                raise Conflict("another request changed the same at the same time; try again") from error
+            if isinstance(error, IntegrityError):
+                raise  # the interaction knows what it means
             if error.connection_invalidated:
                 raise Unavailable("the store cannot be reached; try again") from error
-            raise
+            raise foreseen(error.orig) or error from error
 
     async def read(self, resource_type: str, resource_id: str) -> Stored | None:
         """The current version, deleted ones included, or None."""
