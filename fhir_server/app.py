@@ -28,6 +28,7 @@ from fhir_server.interactions.update import conditional_update, update
 from fhir_server.interactions.validate import validate
 from fhir_server.outcome import FhirError
 from fhir_server.router import Routes
+from fhir_server.search.index import Extraction
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import parameters_for
 from fhir_server.search.prepared import PreparedSearches
@@ -160,6 +161,7 @@ def _serving(
         store,
         searches,
         parameters,
+        Extraction(parameters.values()),
         Cursors(secret),
         types,
         terminology,

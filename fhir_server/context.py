@@ -73,7 +73,8 @@ class Caller:
 
         SMART App Launch 2.2 scopes: `system/DocumentReference.cu`, `user/*.rs`, `patient/Consent.crus`.
         """
-        level = {CallerKind.system: "system", CallerKind.staff: "user", CallerKind.patient: "patient"}[self.kind]
+        kind = self.kind  # compared by identity: an enumeration's hash is slow, and every request comes by here
+        level = "system" if kind is CallerKind.system else "user" if kind is CallerKind.staff else "patient"
         for scope in self.scopes:
             context, _, rest = scope.partition("/")
             name, _, permissions = rest.partition(".")
@@ -124,6 +125,10 @@ class Context:
     decided: bool = False
     """Set when an access decision was asked; person-data answers are withheld without it."""
 
+    def own(self) -> "Context":
+        """The same request for one entry of its Bundle: its events and its decision are its own."""
+        return Context(self.caller, self.token, self.now, self.deadline, self.trace_id, self.clock)
+
     def record(self, entry: AuditEntry) -> None:
         """Adds an event that must be durable before the answer leaves."""
         self.entries.append(entry)
@@ -144,6 +149,8 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/fhir+json"
+    updated: datetime | None = None
+    """When the version it tells of was stored."""
 
 
 class Authenticator(Protocol):

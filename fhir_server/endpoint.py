@@ -7,17 +7,25 @@ an access decision was asked and the audit entries are durable.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 import time
 import traceback
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
-from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 import structlog
@@ -28,6 +36,7 @@ from fhir_server.compression import compressed
 from fhir_server.content import check_acceptable, read_body
 from fhir_server.context import Access, Answer, AuditEntry, AuditSink, Authenticator, Caller, Context
 from fhir_server.limits import LIMITS, SearchLimits
+from fhir_server.metrics import route_metrics
 from fhir_server.outcome import (
     DeadlineExceeded,
     FhirError,
@@ -44,9 +53,7 @@ from fhir_server.storage.pinned import foreseen
 from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
-
-REQUESTS = Counter("ndi_requests_total", "Requests by route and status", ["service", "route", "method", "status"])
-SECONDS = Histogram("ndi_request_seconds", "Seconds a request took", ["service", "route"])
+T = TypeVar("T")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -94,8 +101,8 @@ class Endpoint:
         self._service, self._base = service, base
         self._authenticator, self._audit, self._settings = authenticator, audit, settings
         self._refusals = Refusals(route, audit, settings.clock)
-        self._seconds = SECONDS.labels(service, route.path)
-        self._counters: dict[tuple[str, int], Any] = {}
+        self._metrics = route_metrics(service, route.path)
+        self._log: Any = None
         self._max_body = max(settings.max_body, route.max_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,9 +124,10 @@ class Endpoint:
         method = scope["method"]
         await send_answer(send, answer, trace_id, head=method == "HEAD")
         elapsed = time.perf_counter() - started
-        self._seconds.observe(elapsed)
-        self._counted(method, answer.status)
-        log.info(
+        self._metrics.add(method, answer.status, elapsed)
+        if self._log is None:  # bound at the first request: by then the process has set up its log
+            self._log = log.bind()
+        self._log.info(
             "request",
             service=self._service,
             method=method,
@@ -129,13 +137,6 @@ class Endpoint:
             trace=trace_id,
             client=context.caller.client_id if context else None,
         )
-
-    def _counted(self, method: str, status: int) -> None:
-        counter = self._counters.get((method, status))
-        if counter is None:
-            counter = REQUESTS.labels(self._service, self.route.path, method, str(status))
-            self._counters[method, status] = counter
-        counter.inc()
 
     async def _serve(
         self, scope: Scope, headers: Mapping[str, str], body: bytes, trace_id: str
@@ -163,8 +164,7 @@ class Endpoint:
                 await self._refusals.keep(context, refusal)
                 raise
         try:
-            async with asyncio.timeout(seconds):
-                answer = await perform(self.route, context, request)
+            answer = await within(seconds, perform(self.route, context, request))
         except Exception as error:
             failure = failure_of(error, trace_id)
             record_denial(self.route, context, failure)
@@ -179,6 +179,27 @@ class Endpoint:
         if self.route.errors is not None:
             return self.route.errors(failure, trace_id)
         return Answer(told(failure), status=failure.status, headers=failure.headers)
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result, if it comes in time; as `asyncio.timeout`, at a third of its price. Raises `TimeoutError`."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    late = False
+
+    def end() -> None:
+        nonlocal late
+        late = True
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(seconds, end)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if late and task.uncancel() <= 0:
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def perform(route: Route, context: Context, request: Request, handler: Handler | None = None) -> Answer:

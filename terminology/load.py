@@ -24,6 +24,7 @@ from fhir_server.ids import uuid7
 from fhir_server.interactions.serving import Serving
 from fhir_server.interactions.write import Incoming, matching_id, store
 from fhir_server.outcome import FhirError, Malformed
+from fhir_server.search.index import Extraction
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import parameters_for
 from fhir_server.search.prepared import PreparedSearches
@@ -79,10 +80,12 @@ async def load(engine: AsyncEngine, files: list[Path], progress: Callable[[Path,
     """
     resources = ResourceStore(engine, SCHEMA, audit_function=APPEND_FUNCTION)
     searches = PreparedSearches(tables(SCHEMA))
-    serving = {
-        each.name: Serving(each, resources, searches, parameters_for(each.name, each.search), Cursors(os.urandom(32)))
-        for each in RESOURCES
-    }
+    cursors = Cursors(os.urandom(32))
+    serving: dict[str, Serving] = {}
+    for each in RESOURCES:
+        parameters = parameters_for(each.name, each.search)
+        extraction = Extraction(parameters.values())
+        serving[each.name] = Serving(each, resources, searches, parameters, extraction, cursors)
     loaded = Loaded()
     for file in files:
         async with resources.transaction() as connection:

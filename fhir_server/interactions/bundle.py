@@ -86,7 +86,7 @@ class BundleHandler:
 
     async def _alone(self, context: Context, request: Request, index: int, given: Given) -> dict[str, Any]:
         """One entry of a batch: what it does and how it fails concerns no other."""
-        own = replace(context, entries=[], decided=False)
+        own = context.own()
         entry = None
         try:
             entry = entry_of(self._addresses, index, given, request)
@@ -267,14 +267,14 @@ class _Transaction:
             if parts is None or served is None:
                 raise NotSupported("the type of a conditional reference is not searched here", code="unknown-reference")
             authorize(served.route, self._context.caller)
-            own = replace(self._context, entries=[], decided=False)
+            own = self._context.own()
             matched = await matching_id(self._serving(served), own, self._connection, _criteria(parts[1]))
         except FhirError as error:
             raise _named(error, entry.index, entry, self._context) from None
         return None if matched is None else f"{parts[0]}/{matched}"
 
     async def _matched(self, entry: Entry, criteria: list[tuple[str, str]]) -> str | None:
-        own = replace(self._context, entries=[], decided=False)
+        own = self._context.own()
         try:
             return await matching_id(self._serving(_served(entry)), own, self._connection, criteria)
         except Exception as error:
@@ -285,7 +285,7 @@ class _Transaction:
         handler = partial(served.interaction, self._serving(served))
         if target is not None and served.interaction in (create, conditional_update):
             handler = partial(handler, planned=target)
-        own = replace(self._context, entries=[], decided=False)
+        own = self._context.own()
         try:
             answer = await perform(entry.route, own, entry.request, handler)
         except Exception as error:

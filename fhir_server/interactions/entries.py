@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -160,8 +160,8 @@ def answered(entry: Entry, answer: Answer) -> dict[str, Any]:
     for name, element in (("Location", "location"), ("ETag", "etag")):
         if name in headers:
             response[element] = headers[name]
-    if "Last-Modified" in headers:
-        response["lastModified"] = instant(parsedate_to_datetime(headers["Last-Modified"]))
+    if answer.updated is not None:
+        response["lastModified"] = instant(answer.updated)
     made: dict[str, Any] = {}
     reading = entry.request.method == "GET" or entry.served is None or not _writes(entry)
     wanted = "return=representation" in entry.request.headers.get("prefer", "")
@@ -179,5 +179,6 @@ def _writes(entry: Entry) -> bool:
     return entry.request.method != "POST" or not entry.request.path.endswith("/_search")
 
 
+@cache
 def _status(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"

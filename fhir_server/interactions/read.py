@@ -73,5 +73,5 @@ async def _answer(
         context.record(audit_entry(serving, context, interaction, "R", resource))
     tags = headers(stored)
     if unchanged(request, stored):
-        return Answer(None, status=304, headers=tags)
-    return Answer(stored.body, headers=tags)
+        return Answer(None, status=304, headers=tags, updated=stored.updated)
+    return Answer(stored.body, headers=tags, updated=stored.updated)

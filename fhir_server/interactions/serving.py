@@ -9,6 +9,7 @@ from typing import Any
 from fhir_server.context import Access, Answer, AuditEntry, Context
 from fhir_server.limits import LIMITS, SearchLimits
 from fhir_server.resource import http_date
+from fhir_server.search.index import Extraction
 from fhir_server.search.page import Cursors
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.prepared import PreparedSearches
@@ -26,6 +27,8 @@ class Serving:
     store: ResourceStore
     searches: PreparedSearches
     parameters: Mapping[str, SearchParameter]
+    extraction: Extraction
+    """Of the parameters' values, when a resource is written."""
     cursors: Cursors
     types: Mapping[str, "Serving"] = field(default_factory=dict)
     """All types of the service by name, this one too: where chains and includes may lead."""

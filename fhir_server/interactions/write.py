@@ -15,7 +15,6 @@ from fhir_server.context import Answer, Context
 from fhir_server.interactions.serving import Serving, audit_entry, guard, headers
 from fhir_server.outcome import Conflict, Forbidden, Invalid
 from fhir_server.resource import stamp
-from fhir_server.search.index import extract_values
 from fhir_server.search.query import parse_query
 from fhir_server.search.sight import Sight
 from fhir_server.service import Request
@@ -77,7 +76,7 @@ async def store(
         id=resource_id,
         updated=updated,
         method=method,
-        values=extract_values(resource, serving.parameters.values()),
+        values=serving.extraction.values(resource),
         stamped=lambda version: stamp(
             given.body, given.resource, resource_id=resource_id, version=version, updated=updated
         ),
@@ -126,7 +125,7 @@ def answer(stored: Stored, request: Request, *, created: bool) -> Answer:
     if created:
         tags["Location"] = f"{request.base}/{stored.type}/{stored.id}/_history/{stored.version}"
     minimal = "return=minimal" in request.headers.get("prefer", "")
-    return Answer(None if minimal else stored.body, status=201 if created else 200, headers=tags)
+    return Answer(None if minimal else stored.body, 201 if created else 200, tags, updated=stored.updated)
 
 
 def hook(

@@ -41,6 +41,25 @@ def compile_expression(expression: str) -> Extract:
     return lambda resource: [value for term in terms for value in term(resource)]
 
 
+def first_keys(expression: str) -> frozenset[str] | None:
+    """Names in JSON of which a resource must have one for the expression to give a value; None: it may always.
+
+    With them an extraction leaves out most expressions without trying them.
+    """
+    if _EXISTS_NOT_FALSE.fullmatch(expression.strip()):
+        return None
+    found: set[str] = set()
+    for term in expression.split("|"):
+        names = _split(_normalised(term.strip()))[1:]
+        if not names or not _NAME.fullmatch(names[0]):
+            return None
+        cast = _AS.fullmatch(names[1]) if len(names) > 1 else None
+        kinds = choices().get(names[0], {})
+        key = names[0] + cast[1][:1].upper() + cast[1][1:] if cast else ""
+        found |= {names[0], key} if key in kinds else {names[0], *kinds}
+    return frozenset(found)
+
+
 def _term(text: str) -> Extract:
     names = _split(_normalised(text.strip()))[1:]
     steps = _steps(names)

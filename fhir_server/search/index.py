@@ -123,6 +123,25 @@ class SearchValues:
         return ((name, rows) for name, rows in given if rows)
 
 
+class Extraction:
+    """What is extracted from the resources of a type: the parameters by the names of which they need one."""
+
+    def __init__(self, parameters: Iterable[SearchParameter]) -> None:
+        self._always: list[SearchParameter] = []
+        self._by_key: dict[str, list[SearchParameter]] = {}
+        for each in parameters:
+            keys = each.keys
+            if keys is None:
+                self._always.append(each)
+            for key in keys or ():
+                self._by_key.setdefault(key, []).append(each)
+
+    def values(self, resource: Mapping[str, Any]) -> SearchValues:
+        """Every search value of the resource, each once."""
+        wanted = {id(each): each for key in resource if key in self._by_key for each in self._by_key[key]}
+        return extract_values(resource, (*self._always, *wanted.values()))
+
+
 def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParameter]) -> SearchValues:
     """Every search value of the resource for these parameters, each once."""
     values = SearchValues()

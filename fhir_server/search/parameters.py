@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, cast
 
-from fhir_server.search.expressions import Extract, compile_expression
+from fhir_server.search.expressions import Extract, compile_expression, first_keys
 
 ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite"]
 
@@ -46,6 +46,16 @@ class SearchParameter:
     target: tuple[str, ...]
     extract: Extract
     components: tuple[Component, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str] | None:
+        """Names in JSON of which a resource must have one for the parameter to have a value; None: it may always."""
+        for each in self.components if first_keys(self.expression) is None else ():
+            expression = each.expression if each.expression.startswith(_RESOURCE) else _relative(each.expression)
+            # The group is the resource itself: it has a value only if each component has one.
+            if self.expression == self.resource and (keys := first_keys(expression)) and each is not self.components[0]:
+                return keys
+        return first_keys(self.expression)
 
 
 @dataclass(frozen=True, slots=True)

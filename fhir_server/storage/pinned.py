@@ -93,7 +93,7 @@ class Pinned:
         """
         connection = await self._take()
         try:
-            await connection.fetchrow(statement.text, *statement.arguments)
+            await connection.fetch(statement.text, *statement.arguments)
         except _LOST as error:
             self._drop(connection)
             raise Unavailable("the store cannot be reached; try again") from error

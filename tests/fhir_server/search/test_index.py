@@ -3,13 +3,16 @@
 """Search values extracted at write time."""
 
 from datetime import UTC, datetime, timedelta
+import gzip
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+import orjson
 import pytest
 
-from fhir_server.search.index import extract_values
-from fhir_server.search.parameters import parameters_for
+from fhir_server.search.index import Extraction, SearchValues, extract_values
+from fhir_server.search.parameters import codes_of, parameters_for
 from fhir_server.search.values import date_range, normalised
 
 EARLY, LATE = (datetime(year, 1, 1) for year in (1800, 9000))  # noqa: DTZ001 - hypothesis adds the zone
@@ -77,3 +80,14 @@ def test_the_values_of_an_organization() -> None:
         ("partof", "Organization", "9", None, "urn:h", "H"),
         ("endpoint", "Endpoint", "3", "http://other", None, None),
     }
+
+
+def test_what_is_left_out_without_being_tried_has_no_value(shared: Path) -> None:
+    """Over all published examples: the parameters that a resource's names call for give what all of them give."""
+    with gzip.open(shared / "fhir" / "examples-r4.ndjson.gz") as lines:
+        for resource in map(orjson.loads, lines):
+            kind = resource["resourceType"]
+            parameters = parameters_for(kind, codes_of(kind)).values()
+            some, every = Extraction(parameters).values(resource), extract_values(resource, parameters)
+            for table in SearchValues.__slots__:
+                assert sorted(map(repr, getattr(some, table))) == sorted(map(repr, getattr(every, table)))
