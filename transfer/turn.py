@@ -25,7 +25,7 @@ from security.client import TokenSource
 from transfer.evaluate import evaluate
 from transfer.model.message import Acknowledged, Refused, TryAgain
 from transfer.model.register import Register
-from transfer.model.retry import Backoff
+from fhir_server.retry import Backoff
 from transfer.model.variables import Found
 from transfer.store import CONSENT, INDEX, Delivery, Event, Ledger
 from transfer.submit import submit
