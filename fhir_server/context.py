@@ -123,6 +123,10 @@ class Context:
     entries: list[AuditEntry] = field(default_factory=list)
     decided: bool = False
     """Set when an access decision was asked; person-data answers are withheld without it."""
+    base: str = ""
+    """Address of the FHIR base as the caller reached it."""
+    handed: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What `prepare` of a resource type hands to its `within` because it must not be kept in the resource."""
 
     def record(self, entry: AuditEntry) -> None:
         """Adds an event that must be durable before the answer leaves."""

@@ -41,6 +41,7 @@ from fhir_server.outcome import (
 from fhir_server.refusals import ANONYMOUS, Refusals
 from fhir_server.resource import check_depth
 from fhir_server.service import FHIR_JSON, FORM, Request, Route
+from fhir_server.subscriptions.settings import SubscriptionSettings
 from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
@@ -75,6 +76,8 @@ class KernelSettings:
     """Signs paging cursors; all processes of a service share it."""
     bulk: BulkSettings | None = None
     """Where and how exports and long searches are worked; required where a service offers them."""
+    subscriptions: SubscriptionSettings | None = None
+    """Where notifications may go; required where a service has topics."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -141,6 +144,7 @@ class Endpoint:
             deadline=loop.time() + seconds,
             trace_id=trace_id,
             clock=loop.time,
+            base=request.base,
         )
         if self._route.access is not Access.public:
             try:

@@ -15,6 +15,10 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.service import ResourceType, Route
 from fhir_server.storage.postgres import ResourceStore, Stored
 from fhir_server.storage.schema import ResourceTables
+from fhir_server.subscriptions.topics import Change
+
+Changed = Callable[[Any, Context, Mapping[str, Any], int, Change], Awaitable[None]]
+"""Called with the open connection inside the transaction of a change, with the resource and its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Serving:
     """All types of the service by name, this one too: where chains and includes may lead."""
     terminology: Terminology | None = None
     limits: SearchLimits = LIMITS
+    changed: Changed | None = None
+    """Tells subscribers of a change; None for types that no topic is about."""
 
 
 @dataclass(frozen=True, slots=True)
