@@ -48,7 +48,7 @@ def check_endpoint(endpoint: str, settings: SubscriptionSettings) -> httpx2.URL:
         url = httpx2.URL(endpoint)
     except (httpx2.InvalidURL, ValueError):
         raise _unprocessable("channel.endpoint is no address") from None
-    if len(endpoint) > _MAX_LENGTH or not url.host or url.fragment or "@" in url.netloc.decode():
+    if len(endpoint) > _MAX_LENGTH or not url.host or url.fragment or url.userinfo:
         raise _unprocessable("channel.endpoint must be an address without credentials and fragment")
     here = _literal(url.host)
     local = url.host == "localhost" or (here is not None and here.is_loopback)

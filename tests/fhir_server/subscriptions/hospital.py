@@ -30,6 +30,7 @@ from fhir_server.subscriptions.topics import COMPARATORS, Criteria, FilterBy, To
 from fhir_server.subscriptions.wanted import GUIDE, KEY
 from identifiers.person_key import PersonKey
 from tests.fhir_server.clinic import person_of
+from tests.fhir_server.subscriptions.receiving import until
 from tests.support.callers import OPERATOR, ListAudit, TestAuthenticator, bearer, patient
 from tests.support.running import running
 
@@ -41,7 +42,6 @@ WARD = replace(OPERATOR, client_id="ward", roles=frozenset({"clinician"}), organ
 OTHER = replace(WARD, client_id="other", organisation="SE-B")
 OWN = patient(ASTRID)
 SECRET = "a secret of the receiver alone, 2026".replace(" ", "-")
-JSON = {"Content-Type": "application/fhir+json"}
 
 
 @dataclass
@@ -51,6 +51,8 @@ class Sight:
     hidden: set[tuple[str, PersonKey]] = field(default_factory=set)
     """Organisation and person."""
     failing: Exception | None = None
+    asked: int = 0
+    """Times it failed."""
 
     def _hides(self, context: Context, resource: Mapping[str, Any]) -> bool:
         if context.caller.kind is CallerKind.patient:
@@ -59,6 +61,7 @@ class Sight:
 
     async def check(self, context: Context, interaction: str, resource: Mapping[str, Any] | None) -> None:
         if self.failing is not None and interaction == "read":
+            self.asked += 1
             raise self.failing
         context.decided = True
         if resource is not None and interaction == "read" and self._hides(context, resource):
@@ -126,16 +129,17 @@ class Hospital:
             await connection.execute(text(f"TRUNCATE {', '.join(f'{SCHEMA}.{each.name}' for each in kept)}"))
         self.audit.entries.clear()
         SIGHT.hidden.clear()
-        SIGHT.failing = None
+        SIGHT.failing, SIGHT.asked = None, 0
 
     async def call(
-        self, method: str, path: str, body: Any = None, caller: Any = WARD, status: int | None = None, **headers: str
-    ) -> httpx2.Response:
+        self, method: str, path: str, body: Any = None, caller: Any = WARD, status: int | None = None,
+        kind: str = "application/fhir+json",
+    ) -> httpx2.Response:  # fmt: skip
         answer = await self.http.request(
             method,
             f"/hospital/fhir/{path}" if not path.startswith("/") else path,
             content=None if body is None else body if isinstance(body, bytes) else orjson.dumps(body),
-            headers={**bearer(caller), **JSON, **headers},
+            headers={**bearer(caller), "Content-Type": kind},
         )
         assert answer.status_code == status or (status is None and answer.is_success), answer.text
         return answer
@@ -150,10 +154,8 @@ class Hospital:
         return identity
 
     async def becomes(self, identity: str, status: str, caller: Any = WARD) -> None:
-        from tests.fhir_server.subscriptions.receiving import until
-
         async def is_so() -> bool:
-            return (await self.read(identity, caller))["status"] == status
+            return bool((await self.read(identity, caller))["status"] == status)
 
         await until(is_so, f"{identity} {status}")
 
