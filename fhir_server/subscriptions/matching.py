@@ -26,6 +26,8 @@ class Matching:
 
     async def matches(self, event: Event) -> bool:
         """Whether the topic's criteria and all filters hold; filters of a deletion on what was deleted."""
+        if not event.body:
+            return False
         resource = orjson.loads(event.body)
         if not await self._triggered(event, resource):
             return False

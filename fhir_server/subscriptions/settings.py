@@ -36,10 +36,10 @@ class SubscriptionSettings:
     parallel: int = 8
     """Subscriptions that one worker delivers to at once."""
     backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 3_600.0))
-    attempts: int = 24
-    """Failed attempts after which a Subscription is in error: with the default waits about half a day."""
     give_up: float = 86_400.0
-    """Time of failing after which it is in error, however few attempts were made."""
+    """Time of failed attempts after which a Subscription is in error."""
+    attempts: int = 1_000
+    """Failed attempts after which it is in error before that: with the default waits time runs out first."""
     keep: float = 30 * 86_400.0
     """How long delivered events can be asked for again, and how long one in error waits before it is turned off."""
     chance: Callable[[], float] = random.random

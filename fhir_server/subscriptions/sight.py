@@ -21,7 +21,7 @@ async def permitted(types: Mapping[str, Serving], context: Context, event: Event
     Both are asked: an event is found, as by a search, and then read. Raises what a guard raises that cannot answer.
     """
     serving = types.get(event.type)
-    if serving is None or not may_search(serving, context):
+    if serving is None or not event.body or not may_search(serving, context):
         return False
     guard = serving.type.guard
     if guard is None:

@@ -40,7 +40,7 @@ class Event:
     change: Change
     occurred: datetime
     body: bytes
-    """The version's body; of a deletion the last."""
+    """The version's body; of a deletion the last. Empty if it is kept no more: then nobody may see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +346,7 @@ class SubscriptionStore:
         if "xid" in table.c:
             columns += [cast(table.c.xid, Text).label("xid"), table.c.seq]
         same = (history.c.type == table.c.type) & (history.c.id == table.c.id) & (history.c.version == table.c.version)
-        return select(*columns, *more, history.c.body).join_from(table, history, same)
+        return select(*columns, *more, history.c.body).join_from(table, history, same, isouter=True)
 
 
 def alive(state: State, now: datetime) -> dict[str, Any]:
@@ -360,7 +360,7 @@ def _xid(value: str) -> Any:
 
 
 def _event(row: Any, xid: str, seq: int) -> Event:
-    return Event(xid, seq, row.type, row.id, row.version, row.change, row.occurred, bytes(row.body))
+    return Event(xid, seq, row.type, row.id, row.version, row.change, row.occurred, bytes(row.body or b""))
 
 
 def _state(row: Any) -> State:

@@ -55,6 +55,42 @@ async def test_a_slow_transaction_is_waited_for(hospital: Hospital, receiver: Re
     assert receiver.told(identity) == ["Organization/slow", "Organization/quick"]
 
 
+async def test_what_was_committed_before_is_not_told_though_others_were_at_work(
+    hospital: Hospital, receiver: Receiver
+) -> None:
+    """While an older transaction runs, the oldest that is handed out is older than the Subscription."""
+    async with hospital.engine.connect() as early:
+        await early.execute(text("SELECT pg_current_xact_id()"))
+        await hospital.put(organization("before"))
+        identity = await hospital.subscribe(subscription(receiver.url, "organization"))
+        await early.commit()
+    await hospital.put(organization("after"))
+    await until(lambda: receiver.numbers(identity))
+    assert receiver.told(identity) == ["Organization/after"]
+
+
+async def test_a_failure_of_before_does_not_judge_what_the_owner_changed(
+    engine: AsyncEngine, receiver: Receiver
+) -> None:
+    other = Receiver()
+    await other.start()
+    async with opened(engine, attempts=1) as hospital:
+        identity = await hospital.subscribe(subscription(receiver.url, "organization"))
+        receiver.status = 503
+        receiver.gate.clear()
+        await hospital.put(organization("o1"))
+        await until(lambda: receiver.refused)
+        moved = {**subscription(other.url, "organization"), "id": identity}
+        await hospital.call("PUT", f"Subscription/{identity}", moved)
+        receiver.gate.set()
+        await until(lambda: other.numbers(identity))
+        await hospital.becomes(identity, "active")
+        history = (await hospital.call("GET", f"Subscription/{identity}/_history")).json()["entry"]
+        assert [each["resource"]["status"] for each in history] == ["active", "requested", "active", "requested"]
+        assert other.told(identity) == ["Organization/o1"]
+    await other.stop()
+
+
 async def test_versions_of_a_resource_keep_their_order(hospital: Hospital, receiver: Receiver) -> None:
     """A transaction that began first writes last: by the order of transactions its version would come first."""
     identity = await hospital.subscribe(subscription(receiver.url, "organization", "full-resource"))
