@@ -161,6 +161,17 @@ class Authenticator(Protocol):
         ...
 
 
+class Standing(Protocol):
+    """Whether who once had a token would still get one; implemented by `security`.
+
+    Asked before something is told to a caller who does not ask for it at this moment.
+    """
+
+    async def __call__(self, caller: Caller) -> Caller | None:
+        """The caller with what is left of its scopes and roles, None if nothing is. Raises `Unavailable`."""
+        ...
+
+
 class AuditSink(Protocol):
     """Keeps audit entries; implemented by `audit`."""
 

@@ -26,7 +26,7 @@ from fhir_server import raw
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.compression import compressed
 from fhir_server.content import check_acceptable, read_body
-from fhir_server.context import Access, Answer, AuditEntry, AuditSink, Authenticator, Caller, Context
+from fhir_server.context import Access, Answer, AuditEntry, AuditSink, Authenticator, Caller, Context, Standing
 from fhir_server.limits import LIMITS, SearchLimits
 from fhir_server.outcome import (
     DeadlineExceeded,
@@ -78,6 +78,8 @@ class KernelSettings:
     """Where and how exports and long searches are worked; required where a service offers them."""
     subscriptions: SubscriptionSettings | None = None
     """Where notifications may go; required where a service has topics."""
+    standing: Standing | None = None
+    """Asked before a subscriber is told something; None: what it was granted when it subscribed stands."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -47,6 +47,8 @@ class _Job:
     """A Subscription as it is worked in one turn."""
 
     state: State
+    caller: Caller
+    """The subscriber, with what it may do now."""
     wanted: Wanted
     topic: Topic
     matching: Matching
@@ -72,8 +74,14 @@ class Turns:
         if state.ends is not None and state.ends <= now:
             await self._end(state, "off", "it has come to its end")
             return False
+        caller: Caller | None = read(state.caller)
+        if self._kernel.standing is not None and caller is not None:
+            caller = await self._kernel.standing(caller)
+        if caller is None:
+            await self._end(state, "off", "the client that asked for it is not registered any more")
+            return False
         try:
-            job = await self._job(state, now)
+            job = await self._job(state, caller, now)
         except FhirError as error:
             await self._end(state, "error", error.message)
             return False
@@ -100,7 +108,7 @@ class Turns:
             if state is not None and state.status == "error":
                 await self._end(state, "off", "it was in error for too long; what was changed meanwhile is not kept")
 
-    async def _job(self, state: State, now: datetime) -> _Job:
+    async def _job(self, state: State, caller: Caller, now: datetime) -> _Job:
         """Raises `FhirError` if it cannot be done any more, since what is offered has changed."""
         stored = await self._types["Subscription"].store.read("Subscription", state.id)
         asked = wanted(orjson.loads(stored.body if stored is not None else b"{}"))
@@ -113,7 +121,7 @@ class Turns:
             filter_query(topic, each, serving.parameters, now=now, base=state.base, limits=limits)
             for each in asked.filters
         ]
-        return _Job(state, asked, topic, Matching(self._store, serving, topic, filters, state.base))
+        return _Job(state, caller, asked, topic, Matching(self._store, serving, topic, filters, state.base))
 
     async def _handshake(self, job: _Job) -> bool:
         """Any failure of it means error, at once (channels.html#rest-hook)."""
@@ -143,14 +151,14 @@ class Turns:
     async def _concerns(self, job: _Job, event: Event) -> bool:
         """Whether it is told to the subscriber; one that cannot be judged is withheld and must not stop the others."""
         try:
-            return await job.matching.matches(event) and await permitted(self._types, self._context(job.state), event)
+            return await job.matching.matches(event) and await permitted(self._types, self._context(job), event)
         except Exception as error:
             return self._withheld(job.state, error)
 
     async def _seen(self, job: _Job, event: Event) -> bool:
         """Whether the subscriber may still see it."""
         try:
-            return await permitted(self._types, self._context(job.state), event)
+            return await permitted(self._types, self._context(job), event)
         except Exception as error:
             return self._withheld(job.state, error)
 
@@ -170,7 +178,7 @@ class Turns:
     async def _log(self, job: _Job, numbered: Sequence[Numbered], events: Sequence[Told]) -> None:
         """The access log knows before the notification leaves; of what is sent again it knows already."""
         new = [(each, event) for each, event in zip(numbered, events, strict=True) if not each.audited]
-        context = self._context(job.state)
+        context = self._context(job)
         entries = list(
             audit_entries(
                 self._types, context, "notify", job.state.id, job.wanted.content,
@@ -237,9 +245,9 @@ class Turns:
         context = context_of(_OURSELVES, uuid7(now).hex, now, self._kernel.deadline)
         await store(serving, context, connection, given, identity, current, "PUT")
 
-    def _context(self, state: State) -> Context:
+    def _context(self, job: _Job) -> Context:
         """The subscriber as it asks now, without a token, so that nothing is asked of other services for it."""
         now = self._kernel.clock()
-        context = context_of(read(state.caller), uuid7(now).hex, now, self._kernel.deadline)
-        context.base = state.base
+        context = context_of(job.caller, uuid7(now).hex, now, self._kernel.deadline)
+        context.base = job.state.base
         return context

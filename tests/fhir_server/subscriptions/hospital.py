@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from audit.client import APPEND_FUNCTION
 from fhir_server.app import KernelSettings, background, create_app
-from fhir_server.context import Access, AuditSink, CallerKind, Context
+from fhir_server.context import Access, AuditSink, Caller, CallerKind, Context
 from fhir_server.crypto import Cipher
 from fhir_server.outcome import Forbidden
 from fhir_server.policy import EVERYTHING, Policy
@@ -105,13 +105,32 @@ def hospital_service() -> Service:
     )  # fmt: skip
 
 
+@dataclass
+class Registry:
+    """The `Standing` of clients."""
+
+    revoked: set[str] = field(default_factory=set)
+    without: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Scopes that a client has lost."""
+
+    async def __call__(self, caller: Caller) -> Caller | None:
+        if caller.client_id in self.revoked:
+            return None
+        return replace(caller, scopes=caller.scopes - self.without.get(caller.client_id, frozenset()))
+
+
+REGISTRY = Registry()
+
+
 def hospital_app(engine: AsyncEngine, audit: AuditSink, **settings: Any) -> Starlette:
     given: dict[str, Any] = {
         "loopback": True, "poll": 0.02, "backoff": Backoff(0.02, 0.1), "attempts": 1000, "give_up": 3600.0,
         "timeout": 5.0,
     }  # fmt: skip
     subscriptions = SubscriptionSettings(Cipher({1: b"k" * 32}, 1), **{**given, **settings})
-    kernel = KernelSettings(audit_function=APPEND_FUNCTION, cursor_secret=b"c" * 32, subscriptions=subscriptions)
+    kernel = KernelSettings(
+        audit_function=APPEND_FUNCTION, cursor_secret=b"c" * 32, subscriptions=subscriptions, standing=REGISTRY
+    )
     return create_app(
         hospital_service(), engine=engine, authenticator=TestAuthenticator(), audit=audit, settings=kernel
     )
@@ -129,6 +148,8 @@ class Hospital:
             await connection.execute(text(f"TRUNCATE {', '.join(f'{SCHEMA}.{each.name}' for each in kept)}"))
         self.audit.entries.clear()
         SIGHT.hidden.clear()
+        REGISTRY.revoked.clear()
+        REGISTRY.without.clear()
         SIGHT.failing, SIGHT.asked = None, 0
 
     async def call(

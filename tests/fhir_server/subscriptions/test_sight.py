@@ -14,6 +14,7 @@ from tests.fhir_server.subscriptions.hospital import (
     BERTIL,
     OTHER,
     OWN,
+    REGISTRY,
     SIGHT,
     WARD,
     Hospital,
@@ -103,6 +104,35 @@ async def test_scopes_of_the_last_write_are_those_of_the_delivery(hospital: Hosp
     kept = await hospital.read(identity)
     await hospital.call("PUT", f"Subscription/{identity}", {**kept, "status": "off"}, few)
     await hospital.call("PUT", f"Subscription/{identity}", {**kept, "status": "active"}, few, 403)
+
+
+async def test_a_client_that_is_revoked_is_told_nothing_more(hospital: Hospital, receiver: Receiver) -> None:
+    identity = await hospital.subscribe(subscription(receiver.url))
+    REGISTRY.revoked.add("ward")
+    await hospital.put(observation("o1", ASTRID))
+    await hospital.becomes(identity, "off")
+    assert receiver.of(identity) == []
+
+
+async def test_a_scope_that_is_lost_is_lost_at_once(hospital: Hospital, receiver: Receiver) -> None:
+    scopes = frozenset({"system/Subscription.cruds", "system/Observation.rs"})
+    few = replace(WARD, client_id="few", scopes=scopes)
+    identity = await hospital.subscribe(subscription(receiver.url), few)
+    await hospital.put(observation("o1", ASTRID))
+    await until(lambda: receiver.numbers(identity))
+    REGISTRY.without["few"] = frozenset({"system/Observation.rs"})
+    marker = await hospital.subscribe(subscription(receiver.url))
+    await hospital.put(observation("o2", ASTRID))
+    await until(lambda: receiver.numbers(marker))
+
+    async def decided() -> bool:
+        return bool(await hospital.column(identity, "seq") == await hospital.column(marker, "seq"))
+
+    await until(decided)
+    REGISTRY.without.clear()
+    await hospital.put(observation("o3", ASTRID))
+    await until(lambda: len(receiver.numbers(identity)) == 2)
+    assert receiver.told(identity) == ["Observation/o1", "Observation/o3"]
 
 
 async def test_a_policy_that_cannot_answer_now_is_asked_again(hospital: Hospital, receiver: Receiver) -> None:
