@@ -209,17 +209,20 @@ class SubscriptionStore:
             row = (await connection.execute(self._states().where(self._tables.subscription.c.id == identity))).first()
         return None if row is None or row.deleted else _state(row)
 
-    async def changes(self, state: State, topic: Topic, count: int) -> list[tuple[Event, bool]]:
-        """Changes of the topic's type after what is decided, oldest first, and whether the topic is about them."""
+    async def changes(self, state: State, topic: Topic, count: int, *, after: Event | None) -> list[tuple[Event, bool]]:
+        """Changes of the topic's type, oldest first, and whether the topic is about them.
+
+        After `after`, else after what is decided.
+        """
         event = self._tables.event
-        after = tuple_(_xid(state.xid), literal(state.seq))
+        position = tuple_(_xid(state.xid if after is None else after.xid), literal((after or state).seq))
         before = func.pg_visible_in_snapshot(event.c.xid, cast(cast(state.started, Text), Snapshot))
         concerned = event.c.change.in_(sorted(topic.changes)) & ~before
         found = (
             self._events(event, concerned.label("concerned"))
             .where(
                 event.c.type == topic.type,
-                tuple_(event.c.xid, event.c.seq) > after,
+                tuple_(event.c.xid, event.c.seq) > position,
                 event.c.xid < _HORIZON,
             )
             .order_by(event.c.xid, event.c.seq)

@@ -36,8 +36,8 @@ from fhir_server.subscriptions.wanted import Wanted, wanted
 
 log = structlog.get_logger("ndi.subscriptions")
 
-_SCAN: Final = 100
-"""Changes looked at in one turn."""
+_SCAN: Final = 160
+"""Changes looked at together, at most."""
 _TRANSIENT: Final = (Unavailable, DeadlineExceeded, TooCostly, RateLimited, BadGateway)
 _OURSELVES: Final = Caller("ndi-subscriptions", CallerKind.system, frozenset())
 
@@ -133,18 +133,24 @@ class Turns:
         return await self._end(job.state, "active", None, **alive(job.state, now))
 
     async def _decide(self, job: _Job, batch: int) -> list[Numbered] | None:
-        """Looks at the next changes and numbers those that are told; None if there are none to look at."""
-        found = await self._store.changes(job.state, job.topic, _SCAN)
-        if not found:
-            return None
+        """Looks at the next changes and numbers those that are told; None if there are none to look at.
+
+        As many are looked at as are sent together; more and more while a filter leaves most of them out.
+        """
         chosen: list[Event] = []
-        last = found[0][0]
-        for event, concerned in found:
-            last = event
-            if concerned and await self._concerns(job, event):
-                chosen.append(event)
-                if len(chosen) == batch:
-                    break
+        last: Event | None = None
+        count = batch
+        while not chosen and count <= _SCAN:
+            found = await self._store.changes(job.state, job.topic, count, after=last)
+            for event, concerned in found:
+                last = event
+                if concerned and await self._concerns(job, event):
+                    chosen.append(event)
+            if len(found) < count:
+                break
+            count *= 2
+        if last is None:
+            return None
         async with self._held.transaction() as connection:
             return await self._store.number(connection, job.state, chosen, last) or []
 
