@@ -128,6 +128,9 @@ class SubscriptionStore:
         `RateLimited`, `Unprocessable` if it is new and another writes it than the owner.
         """
         table = self._tables.subscription
+        # Writes of one owner wait for each other, else two at once would both be the last.
+        name = f"ndi.subscriptions:{self.schema}/{kept.owner.hex()}"
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
         others = select(func.count()).where(
             table.c.owner == kept.owner, table.c.status.in_(_LIVE), ~table.c.deleted, table.c.id != kept.id
         )

@@ -146,6 +146,8 @@ class Turns:
                 last = event
                 if concerned and await self._concerns(job, event):
                     chosen.append(event)
+                    if len(chosen) == batch:
+                        break
             if len(found) < count:
                 break
             count *= 2

@@ -175,6 +175,19 @@ async def test_events_come_together_up_to_the_number_asked_for(hospital: Hospita
     assert [each.parameter("events-since-subscription-start") for each in found] == ["3", "6", "7"]
 
 
+async def test_no_more_come_together_when_a_filter_left_out_many(hospital: Hospital, receiver: Receiver) -> None:
+    wanted = subscription(receiver.url, "organization", "id-only", "Organization?active=true", max_count=2)
+    receiver.gate.clear()
+    identity = str((await hospital.call("POST", "Subscription", wanted)).json()["id"])
+    await until(lambda: receiver.received)
+    for number in range(20):
+        await hospital.put(organization(f"o{number}", active=number > 8))
+    receiver.gate.set()
+    await until(lambda: len(receiver.numbers(identity)) == 11)
+    assert [len(each.events) for each in receiver.of(identity)] == [2, 2, 2, 2, 2, 1]
+    assert receiver.told(identity) == [f"Organization/o{number}" for number in range(9, 20)]
+
+
 def signed(received: Received, secret: str) -> bool:
     """As a receiver checks it."""
     parts = dict(each.split("=") for each in received.headers["ndi-signature"].split(","))
