@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Serves a `Service`: its operations, the interactions of its resource types, its capability statement."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 import os
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 import structlog
@@ -36,6 +37,7 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.service import Handler, Request, ResourceType, Route, Service
 from fhir_server.storage.postgres import ResourceStore
 from fhir_server.storage.schema import tables
+from fhir_server.subscriptions.serve import Subscriptions, subscriptions_of
 from fhir_server.trace import trace_id_of
 
 __all__ = ["Application", "KernelSettings", "background", "create_app", "routes_of"]
@@ -72,6 +74,14 @@ class Application:
         await endpoint(scope, receive, send)
 
 
+class Worker(Protocol):
+    """Works beside the requests."""
+
+    async def run(self, audit: AuditSink) -> None:
+        """Until it is cancelled."""
+        ...
+
+
 def create_app(
     service: Service,
     *,
@@ -86,19 +96,25 @@ def create_app(
     Raises `ValueError` if a route or resource type does not declare what the kernel must enforce.
     """
     settings = settings or KernelSettings()
-    routes, bulk = _built(service, engine, settings, terminology)
+    routes, workers = _built(service, engine, settings, terminology)
     if not settings.validate:
         log.warning("resources are stored without being validated", service=service.name)
     endpoints = [
         Endpoint(service.name, service.base, route, authenticator=authenticator, audit=audit, settings=settings)
         for route in routes
     ]
-    return Application(service.base, endpoints, None if bulk is None else partial(bulk.worker.run, audit))
+    return Application(service.base, endpoints, partial(_together, workers, audit) if workers else None)
 
 
 def background(app: Application) -> Background | None:
-    """What must run beside an app of `create_app` until the process ends: the worker of its jobs."""
+    """What must run beside an app of `create_app` until the process ends: the workers of its jobs and notifications."""
     return app.background
+
+
+async def _together(workers: Sequence[Worker], audit: AuditSink) -> None:
+    async with asyncio.TaskGroup() as group:
+        for each in workers:
+            group.create_task(each.run(audit))
 
 
 def routes_of(
@@ -110,8 +126,13 @@ def routes_of(
 
 def _built(
     service: Service, engine: AsyncEngine | None, settings: KernelSettings, terminology: Terminology | None
-) -> tuple[list[Route], Bulk | None]:
-    bulk: Bulk | None = None
+) -> tuple[list[Route], list[Worker]]:
+    workers: list[Worker] = []
+    if service.topics and engine is None:
+        raise ValueError(f"{service.name} has topics and needs a database")
+    subscriptions = None if engine is None else subscriptions_of(service, engine, settings)
+    if subscriptions is not None:
+        service = subscriptions.served(service)
     routes = [Route("/fhir/metadata", partial(_capabilities, service), Access.public, methods=("GET",))]
     routes += service.routes
     if service.resources:
@@ -121,7 +142,13 @@ def _built(
         searches = PreparedSearches(tables(service.name))
         types: dict[str, Serving] = {}
         for resource in service.resources:
-            types[resource.name] = _serving(service, resource, store, searches, settings, types, terminology)
+            types[resource.name] = _serving(
+                service, resource, store, searches, settings, types, terminology, subscriptions
+            )
+        if subscriptions is not None:
+            subscriptions.with_types(types)
+            routes += subscriptions.routes()
+            workers.append(subscriptions.worker())
         check_compartment(service.name, types)
         bulk = bulk_of(service, engine, types, settings)
         served = [each for serving in types.values() for each in _resource_routes(serving, bulk)]
@@ -134,8 +161,9 @@ def _built(
             )
         if bulk is not None:
             routes += bulk.routes()
+            workers.append(bulk.worker)
         routes += [each.route for each in served]
-    return routes, bulk
+    return routes, workers
 
 
 def _serving(
@@ -146,6 +174,7 @@ def _serving(
     settings: KernelSettings,
     types: Mapping[str, Serving],
     terminology: Terminology | None,
+    subscriptions: Subscriptions | None,
 ) -> Serving:
     if resource.access is Access.person_data and resource.guard is None:
         raise ValueError(f"{resource.name} of {service.name} holds person data and needs a guard")
@@ -156,6 +185,7 @@ def _serving(
     # Without a secret that processes share, a cursor is good for the process that gave it.
     secret = settings.cursor_secret or os.urandom(32)
     parameters = parameters_for(resource.name, resource.search)
+    watched = subscriptions is not None and subscriptions.watched(resource.name)
     return Serving(
         resource,
         store,
@@ -167,6 +197,7 @@ def _serving(
         terminology,
         limits=settings.search,
         validating=settings.validate,
+        changed=subscriptions.changed if subscriptions is not None and watched else None,
     )
 
 

@@ -124,10 +124,14 @@ class Context:
     entries: list[AuditEntry] = field(default_factory=list)
     decided: bool = False
     """Set when an access decision was asked; person-data answers are withheld without it."""
+    base: str = ""
+    """Address of the FHIR base as the caller reached it."""
+    handed: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What `prepare` of a resource type hands to its `within` because it must not be kept in the resource."""
 
     def own(self) -> "Context":
         """The same request for one entry of its Bundle: its events and its decision are its own."""
-        return Context(self.caller, self.token, self.now, self.deadline, self.trace_id, self.clock)
+        return Context(self.caller, self.token, self.now, self.deadline, self.trace_id, self.clock, base=self.base)
 
     def record(self, entry: AuditEntry) -> None:
         """Adds an event that must be durable before the answer leaves."""
@@ -161,6 +165,17 @@ class Authenticator(Protocol):
 
         Raises `Unauthenticated` when there is none or it does not hold (expired, wrong audience, revoked).
         """
+        ...
+
+
+class Standing(Protocol):
+    """Whether who once had a token would still get one; implemented by `security`.
+
+    Asked before something is told to a caller who does not ask for it at this moment.
+    """
+
+    async def __call__(self, caller: Caller) -> Caller | None:
+        """The caller with what is left of its scopes and roles, None if nothing is. Raises `Unavailable`."""
         ...
 
 

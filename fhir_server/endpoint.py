@@ -34,7 +34,7 @@ from fhir_server import raw
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.compression import compressed
 from fhir_server.content import check_acceptable, read_body
-from fhir_server.context import Access, Answer, AuditEntry, AuditSink, Authenticator, Caller, Context
+from fhir_server.context import Access, Answer, AuditEntry, AuditSink, Authenticator, Caller, Context, Standing
 from fhir_server.limits import LIMITS, SearchLimits
 from fhir_server.metrics import route_metrics
 from fhir_server.outcome import (
@@ -50,6 +50,7 @@ from fhir_server.refusals import ANONYMOUS, Refusals
 from fhir_server.resource import check_depth
 from fhir_server.service import FHIR_JSON, FORM, Handler, Request, Route
 from fhir_server.storage.pinned import foreseen
+from fhir_server.subscriptions.settings import SubscriptionSettings
 from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
@@ -80,6 +81,10 @@ class KernelSettings:
     """Signs paging cursors; all processes of a service share it."""
     bulk: BulkSettings | None = None
     """Where and how exports and long searches are worked; required where a service offers them."""
+    subscriptions: SubscriptionSettings | None = None
+    """Where notifications may go; required where a service has topics."""
+    standing: Standing | None = None
+    """Asked before a subscriber is told something; None: what it was granted when it subscribed stands."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -156,6 +161,7 @@ class Endpoint:
             deadline=loop.time() + seconds,
             trace_id=trace_id,
             clock=loop.time,
+            base=request.base,
         )
         if self.route.access is not Access.public:
             try:

@@ -13,6 +13,7 @@ from fhir_server.context import Access, Answer, Context, ErrorFormat, Guard
 from fhir_server.outcome import Malformed, UnsupportedMediaType
 from fhir_server.parameters import Parameters
 from fhir_server.search.parameters import Definition
+from fhir_server.subscriptions.topics import Topic
 
 SystemInteraction = Literal["batch", "transaction", "history"]
 Interaction = Literal["read", "vread", "create", "update", "patch", "delete", "search", "history"]
@@ -150,6 +151,8 @@ class Service:
     """Operations of the kernel that are offered at the base itself."""
     asynchronous: bool = False
     """Whether searches may be ordered by `Prefer: respond-async`; where `$export` is offered they may."""
+    topics: tuple[Topic, ...] = ()
+    """What clients may subscribe to; a service with topics serves `Subscription`."""
     description: str = ""
     capability: Mapping[str, Any] = field(default_factory=dict)
     """Added to the generated CapabilityStatement."""

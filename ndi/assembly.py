@@ -54,7 +54,7 @@ from provider_catalog.local import LocalCatalog
 from security.app import SecuritySettings, discovery, root_routes
 from security.app import create_service as create_security
 from security.client import HttpTokenSource
-from security.local import TokenAuthenticator, database_keys, http_keys
+from security.local import ClientStanding, TokenAuthenticator, database_keys, http_keys
 from terminology.app import create_service as create_terminology
 from terminology.client import HttpTerminology, TerminologyClient
 from terminology.local import LocalTerminology
@@ -154,6 +154,8 @@ class _Builder:
             cursor_secret=folder.cursor_secret(),
             audit_function=APPEND_FUNCTION,
             bulk=settings.bulk,
+            subscriptions=settings.subscriptions(self.cipher),
+            standing=ClientStanding(self.engine) if "security" in self.names else None,
         )
         verification = (
             database_keys(self.engine) if "security" in self.names else http_keys(self.security.jwks_uri, self.http)

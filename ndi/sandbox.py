@@ -22,9 +22,14 @@ from fhir_server.app import Application, KernelSettings, create_app
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.commands import CommandError
 from fhir_server.context import Access, AuditEntry, Caller, CallerKind, Context
-from fhir_server.search.parameters import codes_of
+from fhir_server.crypto import Cipher
+from fhir_server.search.parameters import codes_of, parameters_for
 from fhir_server.service import Interaction, ResourceOperation, ResourceType, Service, SystemInteraction
 from fhir_server.storage.schema import tables
+from fhir_server.subscriptions.filters import every_filter
+from fhir_server.subscriptions.schema import subscription_tables
+from fhir_server.subscriptions.settings import SubscriptionSettings
+from fhir_server.subscriptions.topics import Topic
 from fhir_server.validation.definitions import resource_names
 from ndi.migrate import SERVICES
 
@@ -43,6 +48,11 @@ AT_THE_BASE: Final[frozenset[SystemInteraction]] = frozenset({"batch", "transact
 SETTINGS: Final = KernelSettings(max_body=32 * 1024 * 1024, deadline=120.0)
 """Wider than a deployment's: published examples and test bundles come whole."""
 
+TOPICS: Final = "https://ndi.example/fhir/SubscriptionTopic/"
+"""Before the name of a type: the topic of its changes."""
+
+_KEY: Final = hashlib.sha256(b"ndi sandbox").digest()
+"""Nothing in the sandbox is kept from anybody."""
 _ABSTRACT: Final = frozenset({"Resource", "DomainResource", "MetadataResource"})
 _TITLE: Final = "ndi sandbox: no login, no access decisions, no access log; for invented data only"
 
@@ -68,6 +78,7 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
     Raises `ValueError` on a type that R4 does not have.
     """
     chosen = _chosen(types)
+    watched = [name for name in chosen if name != "Subscription"]
     return Service(
         SCHEMA,
         _TITLE,
@@ -80,6 +91,7 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
         ),
         interactions=AT_THE_BASE,
         operations=frozenset({"$export"}),
+        topics=tuple(_topic(name) for name in watched),
         capability={"rest": [{"security": {"description": "None: a sandbox takes every request without login."}}]},
     )
 
@@ -87,9 +99,14 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
 def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Application:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
-    `folder`: where exports are kept. They are worked by `fhir_server.app.background` of what is returned.
+    `folder`: where exports are kept. They are worked, and subscribers told, by `fhir_server.app.background` of what is
+    returned.
     """
-    settings = replace(SETTINGS, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
+    settings = replace(
+        SETTINGS,
+        bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10),
+        subscriptions=SubscriptionSettings(Cipher({1: _KEY}, 1), loopback=True, unsigned=True, per_owner=1000),
+    )
     return create_app(
         sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings
     )
@@ -122,15 +139,22 @@ def _create(connection: Connection) -> None:
     connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
     connection.execute(text(f"COMMENT ON SCHEMA {SCHEMA} IS '{_fingerprint()}'"))
     tables(SCHEMA).metadata.create_all(connection)
+    subscription_tables(SCHEMA).metadata.create_all(connection)
 
 
 def _fingerprint() -> str:
     """Changes with the kernel's tables: a sandbox is not migrated."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not type it
     made: list[Any] = []
-    for table in tables(SCHEMA).metadata.sorted_tables:
+    for table in (*tables(SCHEMA).metadata.sorted_tables, *subscription_tables(SCHEMA).metadata.sorted_tables):
         made += [CreateTable(table), *sorted((CreateIndex(index) for index in table.indexes), key=str)]
     return hashlib.sha256("".join(str(each.compile(dialect=dialect)) for each in made).encode()).hexdigest()[:16]
+
+
+def _topic(name: str) -> Topic:
+    """Every change of the type, filtered by all that it is searched by."""
+    filters = every_filter(parameters_for(name, codes_of(name)))
+    return Topic(f"{TOPICS}{name}", f"Changes of {name}", name, filters=filters)
 
 
 def _operations(name: str, served: Sequence[str]) -> frozenset[ResourceOperation]:

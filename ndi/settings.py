@@ -8,6 +8,7 @@ lower case. docs/operations/settings.md is made from this class (`ndi config tab
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 import json
 import os
 from pathlib import Path
@@ -17,7 +18,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from fhir_server.bulk.settings import BulkSettings
+from fhir_server.crypto import Cipher
 from fhir_server.limits import SearchLimits
+from fhir_server.subscriptions.settings import SubscriptionSettings
 from identifiers.hsa_id import parse_hsa_id
 
 PREFIX = "NDI_"
@@ -90,6 +93,27 @@ class Settings(BaseSettings):
     bulk_query_seconds: float = Field(
         3_600, gt=0, description="Seconds one query of an export or a long search may take."
     )
+    subscription_hosts: frozenset[str] = Field(
+        frozenset(),
+        description="Hosts to which notifications are sent, and those below them, as JSON: "
+        '`["region-norr.example"]`. Default: any with a public address.',
+    )
+    subscription_networks: frozenset[str] = Field(
+        frozenset(),
+        description='Internal networks to which notifications go too, as JSON: `["10.20.0.0/16"]`. Default: none.',
+    )
+    subscription_per_owner: int = Field(100, ge=1, description="Subscriptions an owner may have in force at once.")
+    subscription_seconds: float = Field(10.0, gt=0, le=120, description="Seconds a receiver has for one notification.")
+    subscription_give_up: float = Field(
+        86_400,
+        gt=0,
+        description="Seconds of failed attempts after which a subscription is in error.",
+    )
+    subscription_keep: float = Field(
+        30 * 86_400,
+        gt=0,
+        description="Seconds for which delivered events can be asked for again, and one in error can be resumed.",
+    )
     deadline: float = Field(30.0, gt=0, le=300, description="Seconds a request may take.")
     query_seconds: float = Field(
         20.0,
@@ -151,6 +175,13 @@ class Settings(BaseSettings):
     def _hsa_ids(cls, values: frozenset[str]) -> frozenset[str]:
         return frozenset(parse_hsa_id(each) for each in values)
 
+    @field_validator("subscription_networks")
+    @classmethod
+    def _networks(cls, values: frozenset[str]) -> frozenset[str]:
+        for each in values:
+            ip_network(each)
+        return values
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -208,6 +239,18 @@ class Settings(BaseSettings):
             expiry=self.bulk_expiry,
             jobs_per_client=self.bulk_jobs,
             statement=self.bulk_query_seconds,
+        )
+
+    def subscriptions(self, cipher: Cipher) -> SubscriptionSettings:
+        """Where notifications go and when they are given up; `cipher` keeps their secrets."""
+        return SubscriptionSettings(
+            cipher,
+            hosts=self.subscription_hosts,
+            networks=tuple(ip_network(each) for each in sorted(self.subscription_networks)),
+            per_owner=self.subscription_per_owner,
+            timeout=self.subscription_seconds,
+            give_up=self.subscription_give_up,
+            keep=self.subscription_keep,
         )
 
     @property

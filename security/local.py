@@ -7,22 +7,30 @@ Works in the process that holds the authorization server (keys from the database
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 import hashlib
 import time
 from typing import Any, Final
 
 import httpx2
 
-from fhir_server.context import Caller
+from fhir_server.context import Caller, CallerKind
 from fhir_server.outcome import Malformed, Unauthenticated, Unavailable
 from security import jose
 from security.keys import VerificationKeys, public_jwks
 from security.model import access
 from security.model.access import Verified, refused
+from security.model.scopes import Level, grant
 from security.store import AsyncEngine, SecurityStore
 
-__all__ = ["TokenAuthenticator", "database_keys", "http_keys"]
+__all__ = ["ClientStanding", "TokenAuthenticator", "database_keys", "http_keys"]
 
+_LEVELS: Final[dict[CallerKind, Level]] = {
+    CallerKind.system: "system",
+    CallerKind.staff: "user",
+    CallerKind.patient: "patient",
+}
 _CACHED: Final = 10_000
 _JWKS_SECONDS: Final = 3.0
 _MAX_JWKS: Final = 262_144
@@ -89,6 +97,29 @@ class TokenAuthenticator:
         return access.verified(
             token.header, token.claims, issuer=self._issuer, audience=self._audience, now=self._clock()
         )
+
+
+class ClientStanding:
+    """The kernel's `Standing`, where the registry of clients is in this process."""
+
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store, self._clock = SecurityStore(engine), clock
+
+    async def __call__(self, caller: Caller) -> Caller | None:
+        """None if the client is revoked, outside its period or another organisation's by now.
+
+        Roles of a person are not the client's to give or take.
+        """
+        client = await self._store.client(caller.client_id)
+        if client is None or not client.active(self._clock()):
+            return None
+        level: Level = _LEVELS[caller.kind]
+        scopes = frozenset(grant(caller.scopes, client.scopes, level))
+        if caller.kind is not CallerKind.system:
+            return replace(caller, scopes=scopes)
+        if client.organisation != caller.organisation:
+            return None
+        return replace(caller, scopes=scopes, roles=caller.roles & frozenset(client.roles))
 
 
 def database_keys(engine: AsyncEngine) -> VerificationKeys:

@@ -19,13 +19,13 @@ import structlog
 from consent.client import ConsentClient
 from fhir_server.context import AuditSink, Context
 from fhir_server.outcome import FhirError, Forbidden, Unavailable
+from fhir_server.retry import Backoff
 from gateway.client import GatewayClient
 from patient_index.client import IndexClient
 from security.client import TokenSource
 from transfer.evaluate import evaluate
 from transfer.model.message import Acknowledged, Refused, TryAgain
 from transfer.model.register import Register
-from transfer.model.retry import Backoff
 from transfer.model.variables import Found
 from transfer.store import CONSENT, INDEX, Delivery, Event, Ledger
 from transfer.submit import submit

@@ -11,6 +11,8 @@ from fhir_server.interactions.patch import JSON_PATCH, MERGE_PATCH
 from fhir_server.resource import instant
 from fhir_server.search.parameters import SearchParameter, parameters_for
 from fhir_server.service import Interaction, ResourceOperation, ResourceType, Service
+from fhir_server.subscriptions.topics import Topic
+from fhir_server.subscriptions.wanted import GUIDE, PROFILE
 
 _CODES = {
     "read": "read",
@@ -29,6 +31,7 @@ _OPERATIONS = {
     "$validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
 }
 _BULK = "http://hl7.org/fhir/uv/bulkdata/"
+_TOPIC = f"{GUIDE}StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 _SYSTEM_CODES = {"batch": "batch", "transaction": "transaction", "history": "history-system"}
 
 
@@ -36,7 +39,10 @@ def capability_statement(service: Service, base: str, now: datetime) -> dict[str
     """The CapabilityStatement of the running service."""
     operations = list(_operations(service))
     bulk = [*service.operations, *(each.name for each in service.resources if "$export" in each.operations)]
-    instantiates = {"instantiates": [_BULK + "CapabilityStatement/bulk-data"]} if bulk else {}
+    followed = [_BULK + "CapabilityStatement/bulk-data"] if bulk else []
+    if service.topics:
+        followed.append(GUIDE + "CapabilityStatement/backport-subscription-server-r4")
+    instantiates = {"instantiates": followed} if followed else {}
     rest: dict[str, Any] = {
         "mode": "server",
         "security": {
@@ -56,6 +62,8 @@ def capability_statement(service: Service, base: str, now: datetime) -> dict[str
     patches: list[str] = []
     searched = _searched(service)
     resources = [_resource(each, searched) for each in service.resources]
+    if service.topics:
+        resources = [each | _topics(service) if each["type"] == "Subscription" else each for each in resources]
     for added in service.capability.get("rest", ()):
         resources += added.get("resource", ())
         rest["security"] = added.get("security", rest["security"])
@@ -83,6 +91,23 @@ def capability_statement(service: Service, base: str, now: datetime) -> dict[str
         **service.capability,
         "rest": [rest],
     }
+
+
+def _topics(service: Service) -> dict[str, Any]:
+    """What the Subscription resource says of the topics (components.html#subscription-topics of the backport)."""
+    operations = {each[1:]: _OPERATIONS[each] for each in ("$meta", "$validate")}
+    operations |= {each: f"{GUIDE}OperationDefinition/backport-subscription-{each}" for each in ("events", "status")}
+    return {
+        "extension": [{"url": _TOPIC, "valueCanonical": each.url} for each in service.topics],
+        "supportedProfile": [PROFILE],
+        "documentation": "\n".join(_described(each) for each in service.topics),
+        "operation": [{"name": name, "definition": url} for name, url in sorted(operations.items())],
+    }
+
+
+def _described(topic: Topic) -> str:
+    filters = ", ".join(each.parameter for each in topic.filters) or "nothing"
+    return f"- `{topic.url}`: {topic.title}, on {', '.join(sorted(topic.changes))}; filters by {filters}"
 
 
 def _operations(service: Service) -> Iterator[dict[str, Any]]:

@@ -52,6 +52,6 @@ async def _delete(
         Deletion(current, not_before(current, context.now)),
         context=context,
         entry=audit_entry(serving, context, "delete", "D", resource),
-        within=hook(serving.type.removed, context, resource),
+        within=hook(serving, serving.type.removed, context, resource, current.version + 1, "delete"),
     )
     return Answer(None, status=204, headers=version_headers(deleted))

@@ -17,6 +17,10 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.service import ResourceType, Route
 from fhir_server.storage.postgres import ResourceStore, Stored
 from fhir_server.storage.schema import ResourceTables
+from fhir_server.subscriptions.topics import Change
+
+Changed = Callable[[Any, Context, Mapping[str, Any], int, Change], Awaitable[None]]
+"""Called with the open connection inside the transaction of a change, with the resource and its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Serving:
     limits: SearchLimits = LIMITS
     validating: bool = True
     """Whether what is written is validated (`KernelSettings.validate`)."""
+    changed: Changed | None = None
+    """Tells subscribers of a change; None for types that no topic is about."""
 
     @property
     def tables(self) -> ResourceTables:

@@ -19,6 +19,7 @@ from fhir_server.search.query import parse_query
 from fhir_server.search.sight import Sight
 from fhir_server.service import Request
 from fhir_server.storage.postgres import NewVersion, Stored
+from fhir_server.subscriptions.topics import Change
 from fhir_server.validation import validate_rules, validate_structure
 
 
@@ -85,10 +86,10 @@ async def store(
     )
     made = current is None or current.deleted
     entry = audit_entry(serving, context, "create" if made else "update", "C" if made else "U", resource)
+    version = 1 if current is None else current.version + 1
+    within = hook(serving, serving.type.within, context, resource, version, "create" if made else "update")
     try:
-        return await serving.store.write(
-            connection, new, current, context=context, entry=entry, within=hook(serving.type.within, context, resource)
-        )
+        return await serving.store.write(connection, new, current, context=context, entry=entry, within=within)
     except IntegrityError as error:
         raise Conflict("another request changed this resource at the same time; read it and try again") from error
 
@@ -129,11 +130,22 @@ def answer(stored: Stored, request: Request, *, created: bool) -> Answer:
 
 
 def hook(
+    serving: Serving,
     called: Callable[[Any, Context, Mapping[str, Any]], Awaitable[None]] | None,
     context: Context,
     resource: Mapping[str, Any],
+    version: int,
+    change: Change,
 ) -> Callable[[AsyncConnection], Awaitable[None]] | None:
-    """A service's hook bound to what is written, to be called with the open connection."""
-    if called is None:
+    """A service's hook bound to what is written, and the outbox of its topics; None if there is neither."""
+    changed = serving.changed
+    if called is None and changed is None:
         return None
-    return lambda connection: called(connection, context, resource)
+
+    async def within(connection: AsyncConnection) -> None:
+        if called is not None:
+            await called(connection, context, resource)
+        if changed is not None:
+            await changed(connection, context, resource, version, change)
+
+    return within

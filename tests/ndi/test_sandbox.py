@@ -98,7 +98,9 @@ async def test_every_type_of_r4_is_served_with_every_interaction_and_parameter(h
     assert "without login" in rest["security"]["description"]
     for name, each in types.items():
         assert {code["code"] for code in each["interaction"]} == OFFERED, name
-        own = {"Patient": {"everything", "export"}, "Group": {"export"}}.get(name, set())
+        own = {
+            "Patient": {"everything", "export"}, "Group": {"export"}, "Subscription": {"events", "status"},
+        }.get(name, set())  # fmt: skip
         assert {operation["name"] for operation in each["operation"]} == {"meta", "validate"} | own
         assert set(codes_of(name)) <= {parameter["name"] for parameter in each["searchParam"]}
     assert len([code for name in types for code in codes_of(name)]) > 1600
@@ -195,7 +197,8 @@ async def test_the_command_from_nothing_to_stopped(home: Path) -> None:
     assert not (home / "var" / "keys").exists()
     assert not (home / "var" / "postgres").exists()
     with started(home, port, "--types", "Basic,Patient", "--quiet") as process:
-        assert len((await answer(f"{fhir}/metadata", process)).json()["rest"][0]["resource"]) == 2
+        statement = (await answer(f"{fhir}/metadata", process)).json()
+        assert [each["type"] for each in statement["rest"][0]["resource"]] == ["Basic", "Patient", "Subscription"]
         assert httpx2.get(f"{fhir}/Basic/1").status_code == 200, "kept from the time before"
         assert httpx2.get(f"{fhir}/Observation").status_code == 404
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fhir_server.crypto import Cipher
 from ndi import settings
 
 
@@ -40,6 +41,7 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> 
         ("NDI_DISCLOSURE_MODE", "SECRET", "NDI_DISCLOSURE_MODE"),
         ("NDI_ENGAGEMENT_INDEX_OWNER", "the index", "NDI_ENGAGEMENT_INDEX_OWNER"),
         ("NDI_ENGAGEMENT_INDEX_PLATFORM_ADDRESSES", '["NTJP"]', "NDI_ENGAGEMENT_INDEX_PLATFORM_ADDRESSES"),
+        ("NDI_SUBSCRIPTION_NETWORKS", '["10.20"]', "NDI_SUBSCRIPTION_NETWORKS"),
         ("NDI_PROT", "8700", "NDI_PROT: no such setting"),
     ],
 )
@@ -50,6 +52,16 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     with pytest.raises(settings.SettingsError, match=says) as error:
         settings.load()
     assert "\n" not in str(error.value)
+
+
+def test_notifications_go_where_the_settings_say(monkeypatch: pytest.MonkeyPatch, cipher: Cipher) -> None:
+    assert settings.load().subscriptions(cipher).networks == ()
+    monkeypatch.setenv("NDI_SUBSCRIPTION_NETWORKS", '["10.20.0.0/16", "fd00:1::/32"]')
+    monkeypatch.setenv("NDI_SUBSCRIPTION_HOSTS", '["region.example"]')
+    found = settings.load().subscriptions(cipher)
+    assert [str(each) for each in found.networks] == ["10.20.0.0/16", "fd00:1::/32"]
+    assert found.hosts == {"region.example"}
+    assert not found.loopback and not found.unsigned
 
 
 def test_the_engagement_index_is_who_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

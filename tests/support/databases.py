@@ -42,7 +42,8 @@ def fingerprint() -> str:
             if file.is_file():
                 digest.update(f"{service}/{file.name}".encode())
                 digest.update(file.read_bytes())
-    for file in sorted((ROOT / "fhir_server" / "storage").glob("*.py")):
+    kernel = ROOT / "fhir_server"
+    for file in [*sorted((kernel / "storage").glob("*.py")), kernel / "subscriptions" / "schema.py"]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

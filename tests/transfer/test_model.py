@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 import pytest
 
 from fhir_server.outcome import Invalid
+from fhir_server.retry import Backoff, retry_after
 from identifiers.person_key import PersonKey
 from tests.transfer.world import ASTRID, NORR, REGISTER, allergy
 from transfer.model.message import Acknowledged, Destination, Refused, Subject, TryAgain, message, result
 from transfer.model.plan import Cancel, Kind, Quarantine, Record, RecordState, Release, Retract, Submit, plan
 from transfer.model.register import new_pseudonym, register
-from transfer.model.retry import Backoff, retry_after
 from transfer.model.variables import DEFAULT_REQUIRED, Found, found
 
 NOW = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)

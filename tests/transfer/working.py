@@ -15,11 +15,11 @@ import httpx2
 from consent.client import ConsentClient
 from fhir_server.context import AuditSink
 from fhir_server.crypto import Cipher
+from fhir_server.retry import Backoff
 from fhir_server.storage.database import create_engine
 from identifiers.person_key import PersonKeys
 from patient_index.client import IndexClient
 from tests.transfer.world import Consents, Index, Partners
-from transfer.model.retry import Backoff
 from transfer.turn import WorkerSettings
 from transfer.worker import Worker
 

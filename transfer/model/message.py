@@ -12,9 +12,9 @@ import json
 from typing import Any, Final
 from uuid import UUID
 
+from fhir_server.retry import retry_after
 from identifiers import systems
 from transfer.model.plan import Kind
-from transfer.model.retry import retry_after
 
 EVENT_SYSTEM: Final = "https://ndi.example/fhir/CodeSystem/register-event"
 RECORD_SYSTEM: Final = "https://ndi.example/fhir/NamingSystem/register-record"
