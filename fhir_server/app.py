@@ -133,8 +133,9 @@ def _serving(
     secret = settings.cursor_secret or os.urandom(32)
     parameters = parameters_for(resource.name, resource.search)
     return Serving(
-        resource, store, tables(service.name), parameters, Cursors(secret), types, terminology, limits=settings.search
-    )
+        resource, store, tables(service.name), parameters, Cursors(secret), types, terminology,
+        limits=settings.search, validate=settings.validate,
+    )  # fmt: skip
 
 
 def _resource_routes(serving: Serving, bulk: Bulk | None) -> Iterator[Served]:

@@ -77,6 +77,8 @@ class KernelSettings:
     """Where and how exports and long searches are worked; required where a service offers them."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
+    validate: bool = True
+    """False in a sandbox alone: what is written is kept as it comes, so that suites can store broken examples."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -85,12 +85,15 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
     )
 
 
-def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Starlette:
+def sandbox_app(
+    engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path, validate: bool = True
+) -> Starlette:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
-    `folder`: where exports are kept. They are worked by `fhir_server.app.background` of what is returned.
+    `folder`: where exports are kept. They are worked by `fhir_server.app.background` of what is returned. `validate`:
+    without it everything that is JSON is kept.
     """
-    settings = replace(SETTINGS, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
+    settings = replace(SETTINGS, validate=validate, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
     return create_app(
         sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings
     )

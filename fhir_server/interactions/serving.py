@@ -30,6 +30,8 @@ class Serving:
     """All types of the service by name, this one too: where chains and includes may lead."""
     terminology: Terminology | None = None
     limits: SearchLimits = LIMITS
+    validate: bool = True
+    """Whether what is written is held against the specification."""
 
 
 @dataclass(frozen=True, slots=True)
