@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Compiles the path subset of FHIRPath that search parameters use to plain extractor functions.
 
-https://hl7.org/fhir/R4/fhirpath.html. Covered: paths, unions, `as`, `.as()`, `.ofType()`,
+https://hl7.org/fhir/R4/fhirpath.html. Covered: paths, unions, `as`, `.as()`, `.ofType()`, `[0]`,
 `.where(resolve() is T)`, `.where(field='value')`, `X.exists() and X != false`. Anything else is refused when
 it is compiled, at start, not when a resource arrives.
 """
@@ -18,6 +18,7 @@ _CAST = re.compile(r"\(\s*(.+?)\s+as\s+(\w+)\s*\)")
 _RESOLVE = re.compile(r"where\(resolve\(\) is (\w+)\)")
 _EQUALS = re.compile(r"where\((\w+)\s*=\s*'([^']*)'\)")
 _AS = re.compile(r"(?:as|ofType)\((\w+)\)")
+_AT = re.compile(r"([A-Za-z]\w*)\[(\d+)\]")
 _NAME = re.compile(r"[A-Za-z]\w*")
 _EXISTS_NOT_FALSE = re.compile(r"(.+)\.exists\(\) and \1 != false")
 
@@ -39,7 +40,9 @@ def compile_expression(expression: str) -> Extract:
 
 
 def _term(text: str) -> Extract:
-    steps = [_step(name) for name in _split(_normalised(text.strip()))[1:]]
+    first, *others = _split(_normalised(text.strip()))
+    # `name | alias` of InsurancePlan: a path may leave out the type that it begins at.
+    steps = [_step(name) for name in (others if first[0].isupper() or first[0] == "%" else [first, *others])]
 
     def extract(resource: Mapping[str, Any]) -> list[Any]:
         values: list[Any] = [resource]
@@ -81,9 +84,23 @@ def _step(name: str) -> _Step:
     if match := _AS.fullmatch(name):
         kind = match.group(1)
         return lambda values: [value for value in values if _is_of(value, kind)]
+    if match := _AT.fullmatch(name):
+        element, at = match[1], int(match[2])
+        return lambda values: _children(values, element)[at : at + 1]
     if not _NAME.fullmatch(name):
         raise UnsupportedExpression(name)
     return lambda values: _children(values, name)
+
+
+_CHOSEN = frozenset({
+    "Address", "Age", "Annotation", "Attachment", "Base64Binary", "Boolean", "Canonical", "Code", "CodeableConcept",
+    "Coding", "ContactDetail", "ContactPoint", "Contributor", "Count", "DataRequirement", "Date", "DateTime",
+    "Decimal", "Distance", "Dosage", "Duration", "Expression", "HumanName", "Id", "Identifier", "Instant", "Integer",
+    "Markdown", "Meta", "Money", "Oid", "ParameterDefinition", "Period", "PositiveInt", "Quantity", "Range", "Ratio",
+    "Reference", "RelatedArtifact", "SampledData", "Signature", "String", "Time", "Timing", "TriggerDefinition",
+    "UnsignedInt", "Uri", "Url", "UsageContext", "Uuid",
+})  # fmt: skip
+"""Types a choice may have (datatypes.html#open): `performerType` is another element, not a `performer`."""
 
 
 class _Choice(dict[str, Any]):
@@ -117,8 +134,8 @@ def _choices(value: Mapping[str, Any], name: str) -> list[Any]:
     """`onset` stands for `onsetDateTime`, `onsetPeriod` … (https://hl7.org/fhir/R4/formats.html#choice)."""
     found: list[Any] = []
     for key, child in value.items():
-        if len(key) > len(name) and key.startswith(name) and key[len(name)].isupper():
-            kind = key[len(name) :]
+        kind = key[len(name) :]
+        if kind in _CHOSEN and key.startswith(name):
             if isinstance(child, dict):
                 choice = _Choice(child)
                 choice.kind = kind
@@ -136,6 +153,8 @@ def _is_of(value: Any, kind: str) -> bool:
     actual = getattr(value, "kind", None)
     if actual is not None:
         return bool(actual.lower() == kind.lower())
+    if isinstance(value, dict) and "resourceType" in value:
+        return bool(value["resourceType"] == kind)
     if isinstance(value, bool):
         return kind == "boolean"
     return True

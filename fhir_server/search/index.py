@@ -15,6 +15,7 @@ from fhir_server.search.values import (
     dates_of,
     display_of,
     normalised,
+    position_of,
     quantities_of,
     references_of,
     strings_of,
@@ -26,6 +27,10 @@ TEXT = ":text"
 """Suffix of the rows that the modifier :text reads; they stand among the strings."""
 OF_TYPE = ":of-type"
 """Suffix of the rows that the modifier :of-type reads; they stand among the tokens."""
+
+
+LATITUDE, LONGITUDE = ":latitude", ":longitude"
+"""Suffixes of the two rows that `near` reads; they stand among the quantities."""
 
 
 class Token(NamedTuple):
@@ -157,6 +162,11 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
             values.dates += (Date(code, *each) for each in dates_of(value))
         case "number" | "quantity":
             values.quantities += (Quantity(code, *each) for each in quantities_of(value))
+        case "special":
+            position = position_of(value)
+            if position is not None:
+                for name, degrees in zip((LATITUDE, LONGITUDE), position, strict=True):
+                    values.quantities.append(Quantity(code + name, None, None, None, degrees, degrees))
         case "composite":
             values.composites += _composites(parameter, resource, value)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from fhir_server.search.expressions import Extract, compile_expression
 
-ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite"]
+ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite", "special"]
 
 ANY_TARGET = "*"
 SECOND: frozenset[str] = frozenset({"token", "quantity", "number", "date", "string", "reference"})

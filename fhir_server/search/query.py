@@ -115,7 +115,7 @@ _MODIFIERS: Mapping[str, frozenset[str | None]] = {
     "uri": frozenset({None, "missing", "above", "below"}),
 }
 _SIMPLE: frozenset[str | None] = frozenset({None, "missing"})
-_RANGES = frozenset({"date", "number", "quantity", "composite", "updated"})
+_RANGES = frozenset({"date", "number", "quantity", "composite", "special", "updated"})
 _CONTROL = frozenset({"_format", "_pretty"})
 _NOT_OFFERED: Mapping[str, str] = {
     "_filter": "_filter is not offered: join conditions by & and alternatives by commas, follow references by chains",
@@ -125,7 +125,6 @@ _NOT_OFFERED: Mapping[str, str] = {
     "_contained": "_contained is not offered: contained resources are found by what contains them",
     "_containedType": "_containedType is not offered: contained resources are found by what contains them",
     "_list": "_list is not offered: this service holds no List",
-    "near": "near is not offered: positions are not indexed; search by address or by the organisation in charge",
 }
 """What R4 defines and we do not serve: nobody shall take it for a misspelling."""
 
@@ -230,8 +229,8 @@ class _Parser:
                 type_ = "id" if code == "_id" else "updated"
             else:
                 type_ = self._parameter(kind, code).type
-            if type_ == "composite":
-                raise NotSupported(f"a composite like {code} has no order", code="unknown-parameter")
+            if type_ in ("composite", "special"):
+                raise NotSupported(f"{code} has no order: it is no single value", code="unknown-parameter")
             found.append(Sort(code, type_, key.startswith("-")))
         return found
 
@@ -326,7 +325,7 @@ class _Parser:
 
     def _parameter(self, kind: str, code: str) -> SearchParameter:
         parameters = self._types[kind]
-        if code not in parameters and code in _NOT_OFFERED and (code != "near" or kind == "Location"):
+        if code not in parameters and code in _NOT_OFFERED:
             raise NotSupported(_NOT_OFFERED[code], code="unsupported-parameter")
         if code not in parameters:
             offered = ", ".join(sorted(["_id", "_lastUpdated", "_count", *parameters]))

@@ -132,6 +132,7 @@ def _dates(value: Any) -> Iterator[str]:
 
 
 def _amounts(value: Any) -> Iterator[str]:
+    compared = isinstance(value, dict) and "comparator" in value
     match value:
         case bool():
             return
@@ -139,10 +140,12 @@ def _amounts(value: Any) -> Iterator[str]:
             yield f"{value}"
         case {"value": (int() | float()) as number, "currency": str(currency)}:
             yield f"{number}|{_CURRENCIES}|{currency}"
-        case {"value": (int() | float()) as number, **rest} if "comparator" not in rest:
-            unit = rest.get("code") or rest.get("unit")
-            system = escaped(rest.get("system", "")) if rest.get("code") else ""
-            yield f"{number}|{system}|{escaped(unit)}" if unit else f"{number}"
+        case {"value": (int() | float()) as number, "system": str(system), "code": str(unit)} if not compared:
+            yield f"{number}|{escaped(system)}|{escaped(unit)}"
+        case {"value": (int() | float()) as number, "unit": str(unit)} if not compared:
+            yield f"{number}||{escaped(unit)}"
+        case {"value": (int() | float()) as number} if not compared:
+            yield f"{number}"
         case {"value": (int() | float()) as number, "comparator": str(comparator)}:
             yield f"{'lt' if comparator.startswith('<') else 'gt'}{number}"
         case {"low": {"value": (int() | float()) as number}}:

@@ -35,9 +35,9 @@ class Expected:
     """What one parameter of one type must find."""
 
     parameter: Published
-    having: set[str] = field(default_factory=set)
+    having: frozenset[str] = frozenset()
     """Ids of the examples with a value."""
-    searches: dict[Asked, set[str]] = field(default_factory=dict)
+    searches: dict[Asked, frozenset[str]] = field(default_factory=dict)
 
 
 async def run(server: Server, most: int | None = None) -> Area:
@@ -56,8 +56,8 @@ async def run(server: Server, most: int | None = None) -> Area:
 
     for each, others in expected():
         kind, code = each.parameter.resource, each.parameter.code
-        present = await server.ids(kind, [(f"{code}:missing", "false")]) if code[0] != "_" else frozenset(each.having)
-        missing = await server.ids(kind, [(f"{code}:missing", "true")]) if code[0] != "_" else frozenset(others)
+        present = await server.ids(kind, [(f"{code}:missing", "false")]) if code[0] != "_" else each.having
+        missing = await server.ids(kind, [(f"{code}:missing", "true")]) if code[0] != "_" else others
         for got, wanted in ((present, each.having), (missing, others)):
             count(PRESENT, got == wanted, f"{kind}?{code}:missing: {_difference(got, wanted)}")
         pairs |= {(kind, code, identity) for identity in each.having}
@@ -79,7 +79,7 @@ async def run(server: Server, most: int | None = None) -> Area:
     return Area("Search", rows, tuple(dict.fromkeys(failures)), known)
 
 
-def expected() -> Iterator[tuple[Expected, set[str]]]:
+def expected() -> Iterator[tuple[Expected, frozenset[str]]]:
     """For each parameter of the types that have examples, what it must find, and the ids of the other examples."""
     by_type: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, body in examples():
@@ -94,12 +94,12 @@ def expected() -> Iterator[tuple[Expected, set[str]]]:
                 # An element without a value of the parameter's type (a reference that is a display alone, a schedule
                 # without limits) has no value for the parameter: search.html#missing.
                 for query in asked(parameter, resource):
-                    each.having.add(identity)
-                    each.searches.setdefault(query, set()).add(identity)
-            yield each, set(resources) - each.having
+                    each.having |= {identity}
+                    each.searches[query] = each.searches.get(query, frozenset()) | {identity}
+            yield each, frozenset(resources) - each.having
 
 
-def _difference(got: frozenset[str] | str, wanted: set[str]) -> str:
+def _difference(got: frozenset[str] | str, wanted: frozenset[str]) -> str:
     if isinstance(got, str):
         return got
     lacking, more = sorted(wanted - got), sorted(got - wanted)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The ndi authors
 # SPDX-License-Identifier: EUPL-1.2
-"""The server under test: the sandbox over HTTP on an empty database, and a client of ours that keeps no secrets of it."""
+"""The server under test: the sandbox over HTTP on an empty database, and what the areas ask of it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

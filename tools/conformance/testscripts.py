@@ -7,7 +7,6 @@ An element, an operation or an operator that it does not know ends the run: noth
 
 from dataclasses import dataclass
 import json
-from pathlib import Path
 import re
 from typing import Any, Final
 from urllib.parse import quote
@@ -36,7 +35,7 @@ class Result:
 async def run(server: Server) -> Area:
     """All scripts, on a server that holds some patients and observations."""
     await load(server)
-    results = [await run_script(server, each) for each in scripts()]
+    results = [await run_script(server, name, script) for name, script in scripts().items()]
     rows = tuple(
         Row(f"scripts that say {level}", sum(not each.faults for each in some), len(some))
         for level in ("MUST", "SHOULD", "MAY")
@@ -46,9 +45,9 @@ async def run(server: Server) -> Area:
     return Area("TestScripts", rows, failures)
 
 
-def scripts() -> list[Path]:
-    """The published scripts."""
-    return sorted(FOLDER.glob("*.json"))
+def scripts() -> dict[str, dict[str, Any]]:
+    """The published scripts by name, which says how much they are asked for."""
+    return {each.stem: json.loads(each.read_text()) for each in sorted(FOLDER.glob("*.json"))}
 
 
 async def load(server: Server) -> None:
@@ -76,12 +75,11 @@ async def _put(server: Server, resource: dict[str, Any]) -> None:
         raise RuntimeError(f"the fixtures of the scripts are not stored: {answer.text}")
 
 
-async def run_script(server: Server, file: Path) -> Result:
+async def run_script(server: Server, name: str, script: dict[str, Any]) -> Result:
     """Every test of one script; a fault names the test and the assertion."""
-    script = json.loads(file.read_text())
     unknown = {"fixture", "variable", "setup", "teardown", "profile"} & script.keys()
     if unknown:
-        raise NotImplementedError(f"{file.name} uses {', '.join(sorted(unknown))}")
+        raise NotImplementedError(f"{name} uses {', '.join(sorted(unknown))}")
     faults: list[str] = []
     for test in script["test"]:
         answer: httpx2.Response | None = None
@@ -89,10 +87,10 @@ async def run_script(server: Server, file: Path) -> Result:
             if "operation" in action:
                 answer = await _operate(server, action["operation"])
             elif answer is None:
-                raise NotImplementedError(f"{file.name} asserts before it asks")
+                raise NotImplementedError(f"{name} asserts before it asks")
             elif (fault := failed(answer, action["assert"])) is not None:
                 faults.append(f"{test['name']}: {fault}")
-    return Result(file.stem, tuple(faults))
+    return Result(name, tuple(faults))
 
 
 async def _operate(server: Server, operation: dict[str, Any]) -> httpx2.Response:
