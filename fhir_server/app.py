@@ -90,7 +90,7 @@ def _built(
     service: Service, engine: AsyncEngine | None, settings: KernelSettings, terminology: Terminology | None
 ) -> tuple[list[Route], Bulk | None]:
     bulk: Bulk | None = None
-    routes = [Route("/fhir/metadata", partial(_capabilities, service), Access.public, methods=("GET",))]
+    routes = [Route("/fhir/metadata", partial(_capabilities, service, terminology), Access.public, methods=("GET",))]
     routes += service.routes
     if service.resources:
         if engine is None:
@@ -183,8 +183,11 @@ def _resource_routes(serving: Serving, bulk: Bulk | None) -> Iterator[Served]:
         yield route(f"{root}/{{id}}/_history", history, "r", "GET")
 
 
-async def _capabilities(service: Service, context: Context, request: Request) -> Answer:
-    return Answer(capability_statement(service, request.base, context.now))
+async def _capabilities(
+    service: Service, terminology: Terminology | None, context: Context, request: Request
+) -> Answer:
+    known = terminology.modifiers if terminology is not None else frozenset[str]()
+    return Answer(capability_statement(service, request.base, context.now, known))
 
 
 async def _unknown_route(request: HttpRequest, error: Exception) -> Response:

@@ -28,6 +28,7 @@ from fhir_server.service import Interaction, ResourceOperation, ResourceType, Se
 from fhir_server.storage.schema import tables
 from fhir_server.validation.definitions import resource_names
 from ndi.migrate import SERVICES
+from ndi.sandbox_terminology import SandboxTerminology
 
 __all__ = ["DATABASE", "SCHEMA", "NoAudit", "NoLogin", "sandbox_app", "sandbox_service", "take_possession"]
 
@@ -95,8 +96,9 @@ def sandbox_app(
     """
     settings = replace(SETTINGS, validate=validate, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
     return create_app(
-        sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings
-    )
+        sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings,
+        terminology=SandboxTerminology(engine, tables(SCHEMA)),
+    )  # fmt: skip
 
 
 async def take_possession(engine: AsyncEngine, *, fresh: bool = False) -> None:

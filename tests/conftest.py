@@ -14,7 +14,7 @@ from fhir_server.storage.database import create_engine
 from identifiers.person_key import PersonKeys
 from ndi.embedded import EmbeddedPostgres
 from tests.support import databases
-from tools.conformance.published import SHARED
+from tools.conformance.published import SHARED as SHARED
 
 ROOT = Path(__file__).parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")

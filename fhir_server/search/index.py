@@ -147,7 +147,8 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
     code = parameter.code
     match parameter.type:
         case "token":
-            values.tokens += (Token(code, *each) for each in tokens_of(value))
+            system = parameter.system if isinstance(value, str) else None
+            values.tokens += (Token(code, own or system, each) for own, each in tokens_of(value))
             values.tokens += (Token(code + OF_TYPE, *each) for each in typed_identifiers_of(value))
             values.strings += (String(code + TEXT, normalised(text), text) for text in display_of(value))
         case "string":

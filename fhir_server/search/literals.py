@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import re
-from typing import Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from fhir_server.outcome import Invalid
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import bounded, date_range, normalised
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+PREFIXES: Final[tuple[Prefix, ...]] = get_args(Prefix)
+"""Of a date, a number and a quantity."""
 
-_PREFIX = r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?"
+_PREFIX = rf"({'|'.join(PREFIXES)})?"
 _DATE = re.compile(_PREFIX + r"(\d{4}.*)")
 _NUMBER = re.compile(_PREFIX + r"([+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)")
 _PLAIN = re.compile(r"[+-]?\d{1,10}(?:\.\d{1,20})?")

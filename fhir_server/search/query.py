@@ -108,13 +108,14 @@ class Query:
         return tuple(cast(TokenValue, value).code or "" for each in found for value in each.values) if found else None
 
 
-_MODIFIERS: Mapping[str, frozenset[str | None]] = {
-    "token": frozenset({None, "not", "missing", "text", "in", "not-in", "above", "below", "of-type"}),
-    "string": frozenset({None, "exact", "contains", "missing"}),
-    "reference": frozenset({None, "identifier", "missing", "above", "below"}),
-    "uri": frozenset({None, "missing", "above", "below"}),
+MODIFIERS: Mapping[str, frozenset[str]] = {
+    "token": frozenset({"not", "missing", "text", "in", "not-in", "above", "below", "of-type"}),
+    "string": frozenset({"exact", "contains", "missing"}),
+    "reference": frozenset({"identifier", "missing", "above", "below"}),
+    "uri": frozenset({"missing", "above", "below"}),
+    **dict.fromkeys(("date", "number", "quantity", "composite", "special"), frozenset({"missing"})),
 }
-_SIMPLE: frozenset[str | None] = frozenset({None, "missing"})
+"""By type of parameter; a reference also takes the name of a resource type."""
 _RANGES = frozenset({"date", "number", "quantity", "composite", "special", "updated"})
 _CONTROL = frozenset({"_format", "_pretty"})
 _NOT_OFFERED: Mapping[str, str] = {
@@ -261,7 +262,7 @@ class _Parser:
     def _condition(self, parameter: SearchParameter, modifier: str | None, text: str) -> Condition:
         code, kind = parameter.code, parameter.type
         typed = kind == "reference" and modifier is not None and modifier[0].isupper()
-        if modifier not in _MODIFIERS.get(kind, _SIMPLE) and not typed:
+        if modifier is not None and modifier not in MODIFIERS[kind] and not typed:
             raise NotSupported(
                 f"modifier :{_shown(modifier or '')} is not supported for {code}", code="unknown-modifier"
             )

@@ -38,6 +38,8 @@ def asked(parameter: Published, resource: Mapping[str, Any]) -> Iterator[Asked]:
             yield from _reference(parameter, value)
         else:
             yield from simple(parameter.type, parameter.code, value)
+            if parameter.system is not None and isinstance(value, str):
+                yield Asked(parameter.code, f"{escaped(parameter.system)}|{escaped(value)}")
 
 
 def simple(kind: str, code: str, value: Any) -> Iterator[Asked]:

@@ -40,6 +40,8 @@ class Published:
     components: tuple[tuple[str, str], ...]
     """Type and expression of each, relative to the group or to `%resource`."""
     common: bool
+    system: str | None
+    """Of codes that carry none: that of the required binding."""
 
     def values(self, resource: Mapping[str, Any]) -> list[Any]:
         """What the resource has for it."""
@@ -64,6 +66,7 @@ def parameters() -> dict[str, tuple[Published, ...]]:
     found: dict[str, list[Published]] = {}
     with gzip.open(FHIR / "search-parameters-r4.json.gz") as file:
         entries = json.load(file)["entry"]
+    systems = _systems()
     types = {each["resource"]["id"]: each["resource"]["type"] for each in entries} | _EXCHANGED
     with gzip.open(FHIR / "search-expressions-r4.csv.gz", "rt", encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
@@ -74,6 +77,7 @@ def parameters() -> dict[str, tuple[Published, ...]]:
                     Published(
                         row["resource"], row["code"], row["type"], row["expression"],
                         tuple(row["target"].split()), components, row["common"] == "1",
+                        systems.get(row["expression"]),
                     )
                 )  # fmt: skip
     return {name: tuple(each) for name, each in found.items()}
@@ -116,6 +120,18 @@ def _choices() -> dict[str, tuple[str, ...]]:
         for row in rows
         if row["path"].endswith("[x]")
     }
+
+
+def _systems() -> dict[str, str]:
+    """The one system of each element of type code."""
+    with gzip.open(FHIR / "required-bindings-r4.json.gz") as file:
+        table = json.load(file)
+    found: dict[str, str] = {}
+    for each in table["bindings"]:
+        systems = tuple(table["valueSets"].get(each["valueSet"], ()))
+        if each["type"] == ["code"] and len(systems) == 1:
+            found[each["path"]] = systems[0]
+    return found
 
 
 def _capital(name: str) -> str:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 import platform
+import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tools.conformance.published import ROOT
@@ -51,8 +53,8 @@ def show(areas: Sequence[Area]) -> None:
     table = Table("area", "what", "passed", "of", "")
     for area in areas:
         for row in area.rows:
-            table.add_row(area.name, row.what, f"{row.passed:,}", f"{row.of:,}", row.note)
-    console = Console()
+            table.add_row(area.name, escape(row.what), f"{row.passed:,}", f"{row.of:,}", escape(row.note))
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     console.print(table)
     for area in areas:
         for failure in area.failures:

@@ -41,7 +41,10 @@ class Expected:
 
 
 async def run(server: Server, most: int | None = None) -> Area:
-    """`most`: searches for a parameter, all if None. The server must hold the examples, and of their types no more."""
+    """The server must hold the examples, and of their types no more.
+
+    `most`: searches for a parameter, and :missing of those alone that have a value; all of both if None.
+    """
     pairs: set[tuple[str, str, str]] = set()
     found_by: set[tuple[str, str, str]] = set()
     held: Counter[str] = Counter()
@@ -56,6 +59,8 @@ async def run(server: Server, most: int | None = None) -> Area:
 
     for each, others in expected():
         kind, code = each.parameter.resource, each.parameter.code
+        if most is not None and not each.having:
+            continue
         present = await server.ids(kind, [(f"{code}:missing", "false")]) if code[0] != "_" else each.having
         missing = await server.ids(kind, [(f"{code}:missing", "true")]) if code[0] != "_" else others
         for got, wanted in ((present, each.having), (missing, others)):
@@ -70,7 +75,7 @@ async def run(server: Server, most: int | None = None) -> Area:
             if not isinstance(got, str):
                 found_by |= {(kind, code, identity) for identity in wanted & got}
     if most is None:
-        failures += [f"{kind}/{identity} is found by no value of {code}" for kind, code, identity in pairs - found_by]
+        failures += [f"{kind}/{identity} is not found by {code}" for kind, code, identity in sorted(pairs - found_by)]
     rows = (
         Row(PAIRS, len(found_by), len(pairs)),
         *(Row(what, held[what], tried[what]) for what in (SEARCHES, EXACT, PRESENT)),

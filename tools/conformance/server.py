@@ -54,7 +54,10 @@ class Server:
 
 
 @asynccontextmanager
-async def opened(database: str) -> AsyncIterator[Server]:
-    """`database`: address of a PostgreSQL server, on which it makes a database and drops it in the end."""
-    async with both_serving(database) as bases, httpx2.AsyncClient(timeout=120, trust_env=False) as http:
+async def opened(database: str, types: Sequence[str] | None = None) -> AsyncIterator[Server]:
+    """`database`: address of a PostgreSQL server, on which it makes a database and drops it in the end.
+
+    `types`: the resource types served, all if None.
+    """
+    async with both_serving(database, types) as bases, httpx2.AsyncClient(timeout=120, trust_env=False) as http:
         yield Server(http, bases.checked, bases.unchecked)
