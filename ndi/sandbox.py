@@ -23,6 +23,7 @@ from fhir_server.app import KernelSettings, create_app
 from fhir_server.bulk.settings import BulkSettings
 from fhir_server.commands import CommandError
 from fhir_server.context import Access, AuditEntry, Caller, CallerKind, Context
+from fhir_server.search.index import VERSION
 from fhir_server.search.parameters import codes_of
 from fhir_server.service import Interaction, ResourceOperation, ResourceType, Service, SystemInteraction
 from fhir_server.storage.schema import tables
@@ -131,12 +132,13 @@ def _create(connection: Connection) -> None:
 
 
 def _fingerprint() -> str:
-    """Changes with the kernel's tables: a sandbox is not migrated."""
+    """Changes with the kernel's tables and with what stands in them: a sandbox is not migrated."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not type it
     made: list[Any] = []
     for table in tables(SCHEMA).metadata.sorted_tables:
         made += [CreateTable(table), *sorted((CreateIndex(index) for index in table.indexes), key=str)]
-    return hashlib.sha256("".join(str(each.compile(dialect=dialect)) for each in made).encode()).hexdigest()[:16]
+    told = "".join([f"{VERSION}", *(str(each.compile(dialect=dialect)) for each in made)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _operations(name: str, served: Sequence[str]) -> frozenset[ResourceOperation]:

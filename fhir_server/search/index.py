@@ -23,6 +23,8 @@ from fhir_server.search.values import (
     typed_identifiers_of,
 )
 
+VERSION = 2
+"""Counts up when the same resource gets other values: what was written before is not found by the new ones."""
 TEXT = ":text"
 """Suffix of the rows that the modifier :text reads; they stand among the strings."""
 OF_TYPE = ":of-type"

@@ -97,7 +97,7 @@ def test_the_table_is_written_between_the_markers(tmp_path: Path) -> None:
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert r"| Search | a \| b | 1,200 | 1,201 | note |" in text
-    assert "### Not claimed: Search\n\n- `x`: why." in text
+    assert "### Search: what is otherwise\n\n- `x`: why." in text
     page.write_text("no markers")
     with pytest.raises(ValueError, match="no place"):
         report.write([], page)

@@ -73,6 +73,7 @@ async def run(server: Server, kinds: Sequence[str] | None = None) -> Area:
     left = (
         *(f"`{code}`, a parameter of every type, is refused by name: {why}." for code, why in REFUSED.items()),
         "`_filter`, `_contained` and `_containedType` are refused by name: R4 leaves them to the server.",
+        "Of these types none has a parameter of type number; numbers are held on the others, under Search.",
         "`_include=*` and `_revinclude=*` are refused: the parameters have to be named.",
     )
     return Area("Capabilities", rows, tuple(count.failures), left)

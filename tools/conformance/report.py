@@ -85,7 +85,7 @@ def lines(areas: Iterable[Area]) -> list[str]:
         ]
     for area in areas:
         if area.known:
-            found += ["", f"### Not claimed: {area.name}", "", *(f"- {each}" for each in area.known)]
+            found += ["", f"### {area.name}: what is otherwise", "", *(f"- {each}" for each in area.known)]
     return found
 
 
