@@ -8,11 +8,11 @@ CODE := ndi identifiers fhir_server security audit patient_index provider_catalo
 	portal demo tools tests
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test soak check lint types contracts dead licences drift bench docs openapi \
+.PHONY: help setup setup-dev demo test soak check lint types contracts dead licences drift conformance-kernel bench docs openapi \
 	screenshots settings lock format clean machine
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Make the virtual environment (Python 3.11 or newer is all it needs)
 	@command -v $(PYTHON) >/dev/null || { echo "setup: Python 3.11 or newer is needed: install it, or make PYTHON=<path>" >&2; exit 1; }
@@ -55,6 +55,9 @@ licences:
 
 drift:
 	@$(BIN)/python tools/drift.py --check
+
+conformance-kernel: setup-dev ## Hold the kernel against published suites; writes docs/conformance.md
+	@$(BIN)/python -m tools.conformance
 
 bench: setup-dev ## Measure, one figure a command (bench/README.md)
 	@for name in kernel_read validation; do $(BIN)/python -m bench.$$name; done

@@ -18,7 +18,7 @@ import orjson
 
 from bench.figures import Cost, write_costs
 from fhir_server.validation import InvalidResource, validate
-from tests.fhir_server.validation.published import FHIR, examples
+from tools.conformance.published import FHIR, examples
 
 TYPES = ("Patient", "Observation", "AllergyIntolerance", "Bundle")
 ROUNDS = 200

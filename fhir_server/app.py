@@ -133,7 +133,7 @@ def _built(
     subscriptions = None if engine is None else subscriptions_of(service, engine, settings)
     if subscriptions is not None:
         service = subscriptions.served(service)
-    routes = [Route("/fhir/metadata", partial(_capabilities, service), Access.public, methods=("GET",))]
+    routes = [Route("/fhir/metadata", partial(_capabilities, service, terminology), Access.public, methods=("GET",))]
     routes += service.routes
     if service.resources:
         if engine is None:
@@ -196,7 +196,7 @@ def _serving(
         types,
         terminology,
         limits=settings.search,
-        validating=settings.validate,
+        validate=settings.validate,
         changed=subscriptions.changed if subscriptions is not None and watched else None,
     )
 
@@ -246,5 +246,8 @@ def _resource_routes(serving: Serving, bulk: Bulk | None) -> Iterator[Served]:
         yield route(f"{root}/{{id}}/_history", history, "r", "GET")
 
 
-async def _capabilities(service: Service, context: Context, request: Request) -> Answer:
-    return Answer(capability_statement(service, request.base, context.now))
+async def _capabilities(
+    service: Service, terminology: Terminology | None, context: Context, request: Request
+) -> Answer:
+    known = terminology.modifiers if terminology is not None else frozenset[str]()
+    return Answer(capability_statement(service, request.base, context.now, known))

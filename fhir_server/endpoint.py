@@ -19,7 +19,6 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 import time
 import traceback
 from typing import Any, TypeVar, cast
@@ -87,7 +86,6 @@ class KernelSettings:
     """Asked before a subscriber is told something; None: what it was granted when it subscribed stands."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     validate: bool = True
     """False stores resources as they come, for measurements and loads of what was validated elsewhere; a service says
     so in the log when it starts. No setting of `ndi serve` reaches it."""

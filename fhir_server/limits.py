@@ -15,7 +15,7 @@ class SearchLimits:
     values: int = 1000
     """Alternatives of one parameter."""
     ranges: int = 20
-    """Alternatives of a date, number, quantity or composite: each is a scan of its own."""
+    """Alternatives of a date, number, quantity, composite or position: each is a scan of its own."""
     chain: int = 4
     """Links of a chain, either way."""
     sort: int = 4

@@ -23,6 +23,7 @@ from fhir_server.bulk.settings import BulkSettings
 from fhir_server.commands import CommandError
 from fhir_server.context import Access, AuditEntry, Caller, CallerKind, Context
 from fhir_server.crypto import Cipher
+from fhir_server.search.index import VERSION
 from fhir_server.search.parameters import codes_of, parameters_for
 from fhir_server.service import Interaction, ResourceOperation, ResourceType, Service, SystemInteraction
 from fhir_server.storage.schema import tables
@@ -32,6 +33,7 @@ from fhir_server.subscriptions.settings import SubscriptionSettings
 from fhir_server.subscriptions.topics import Topic
 from fhir_server.validation.definitions import resource_names
 from ndi.migrate import SERVICES
+from ndi.sandbox_terminology import SandboxTerminology
 
 __all__ = ["DATABASE", "SCHEMA", "NoAudit", "NoLogin", "sandbox_app", "sandbox_service", "take_possession"]
 
@@ -96,20 +98,24 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
     )
 
 
-def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Application:
+def sandbox_app(
+    engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path, validate: bool = True
+) -> Application:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
     `folder`: where exports are kept. They are worked, and subscribers told, by `fhir_server.app.background` of what is
-    returned.
+    returned. `validate`: without it everything that is JSON is kept.
     """
     settings = replace(
         SETTINGS,
+        validate=validate,
         bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10),
         subscriptions=SubscriptionSettings(Cipher({1: _KEY}, 1), loopback=True, unsigned=True, per_owner=1000),
     )
     return create_app(
-        sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings
-    )
+        sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings,
+        terminology=SandboxTerminology(engine, tables(SCHEMA)),
+    )  # fmt: skip
 
 
 async def take_possession(engine: AsyncEngine, *, fresh: bool = False) -> None:
@@ -143,12 +149,13 @@ def _create(connection: Connection) -> None:
 
 
 def _fingerprint() -> str:
-    """Changes with the kernel's tables: a sandbox is not migrated."""
+    """Changes with the kernel's tables and with what stands in them: a sandbox is not migrated."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not type it
     made: list[Any] = []
     for table in (*tables(SCHEMA).metadata.sorted_tables, *subscription_tables(SCHEMA).metadata.sorted_tables):
         made += [CreateTable(table), *sorted((CreateIndex(index) for index in table.indexes), key=str)]
-    return hashlib.sha256("".join(str(each.compile(dialect=dialect)) for each in made).encode()).hexdigest()[:16]
+    told = "".join([f"{VERSION}", *(str(each.compile(dialect=dialect)) for each in made)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _topic(name: str) -> Topic:

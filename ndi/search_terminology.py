@@ -15,15 +15,15 @@ MOST: Final = 500
 class SearchTerminology:
     """`fhir_server.search.terminology.Terminology` by single steps through the hierarchy of a code system."""
 
+    modifiers: Final = frozenset({"above", "below"})
+    """The terminology service does not expand value sets yet."""
+
     def __init__(self, client: TerminologyClient) -> None:
         self._client = client
 
     async def expand(self, context: Context, value_set: str) -> list[tuple[str, str]]:
-        """Raises `NotSupported`: the terminology service does not expand value sets yet."""
-        raise NotSupported(
-            "value sets are not expanded here yet: name the codes, separated by commas, or use :below with a code",
-            code="unknown-modifier",
-        )
+        """Never asked: `modifiers` has neither of the two that would."""
+        raise NotSupported("value sets are not expanded here yet", code="unknown-modifier")
 
     async def below(self, context: Context, system: str, code: str) -> list[tuple[str, str]]:
         """The code and all below it. Raises `NotFound`, or `NotSupported` if they are too many."""

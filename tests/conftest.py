@@ -14,9 +14,9 @@ from fhir_server.storage.database import create_engine
 from identifiers.person_key import PersonKeys
 from ndi.embedded import EmbeddedPostgres
 from tests.support import databases
+from tools.conformance.published import SHARED as SHARED
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("NDI_SHARED", ROOT.parent / "shared" / "data"))
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 _skipped: list[tuple[str, str]] = []

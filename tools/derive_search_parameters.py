@@ -18,6 +18,8 @@ import sys
 EVERY_TARGET = 100
 # The published components of DocumentReference.relationship name each other's definition: code is no reference.
 EXCHANGED = {"DocumentReference-relatesto": "token", "DocumentReference-relation": "reference"}
+# `entry[0].resource` is a composition in documents and a header in messages only.
+TYPED = {("Bundle", "composition"): "Composition", ("Bundle", "message"): "MessageHeader"}
 OUT = Path(__file__).parent.parent / "fhir_server" / "search" / "definitions.csv"
 
 
@@ -37,7 +39,7 @@ def main(expressions: str, definitions: str) -> None:
                 continue
             target = row["target"].split()
             table.writerow(
-                [row["resource"], row["code"], row["type"], row["expression"],
+                [row["resource"], row["code"], row["type"], _expression(row),
                  "*" if len(target) > EVERY_TARGET else " ".join(target), _components(row["components"], types)]
             )  # fmt: skip
             written += 1
@@ -45,10 +47,13 @@ def main(expressions: str, definitions: str) -> None:
 
 
 def _served(row: dict[str, str]) -> bool:
-    """Not those every type has, Location.near and what looks into a Bundle's entries."""
-    if not row["expression"] or row["code"].startswith("_") or row["type"] == "special":
-        return False
-    return "[" not in row["expression"]
+    """Not those every type has."""
+    return bool(row["expression"]) and not row["code"].startswith("_")
+
+
+def _expression(row: dict[str, str]) -> str:
+    kind = TYPED.get((row["resource"], row["code"]))
+    return row["expression"] if kind is None else f"{row['expression']}.ofType({kind})"
 
 
 def _components(text: str, types: dict[str, str]) -> str:

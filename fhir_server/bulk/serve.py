@@ -55,6 +55,10 @@ class Bulk:
             if name in self.types and "$export" in self.types[name].type.operations:
                 path = "/fhir/Patient/$export" if level == "Patient" else "/fhir/Group/{id}/$export"
                 yield from _export(self, "Patient" if level == "Patient" else "Group", path)
+                if level == "Group":
+                    # Before `{id}` would take $export for an id: the operation is there, what is missing is the group.
+                    for method in ("GET", "POST"):
+                        yield Route("/fhir/Group/$export", _which_group, Access.each_entry, methods=(method,))
         yield Route(f"{_STATUS}/{{job}}", _Status(self), Access.each_entry, methods=("GET",), summary="State of a job")
         yield Route(f"{_STATUS}/{{job}}", _Cancel(self), Access.each_entry, methods=("DELETE",), summary="Cancel a job")
         yield Route(
@@ -114,6 +118,11 @@ def bulk_of(service: Service, engine: AsyncEngine, types: Mapping[str, Serving],
 def wants_async(request: Request) -> bool:
     """https://hl7.org/fhir/R4/async.html."""
     return "respond-async" in (each.strip() for each in request.headers.get("prefer", "").split(","))
+
+
+async def _which_group(context: Context, request: Request) -> Answer:
+    """Raises `Invalid`."""
+    raise Invalid("an export of a group names it: Group/[id]/$export", code="group-required")
 
 
 def _export(bulk: Bulk, level: Level, path: str) -> Iterator[Route]:

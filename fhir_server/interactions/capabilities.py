@@ -9,7 +9,10 @@ from typing import Any
 from fhir_server.context import Access
 from fhir_server.interactions.patch import JSON_PATCH, MERGE_PATCH
 from fhir_server.resource import instant
+from fhir_server.search.literals import PREFIXES
 from fhir_server.search.parameters import SearchParameter, parameters_for
+from fhir_server.search.query import HIERARCHY, MODIFIERS
+from fhir_server.search.terminology import NEEDED
 from fhir_server.service import Interaction, ResourceOperation, ResourceType, Service
 from fhir_server.subscriptions.topics import Topic
 from fhir_server.subscriptions.wanted import GUIDE, PROFILE
@@ -35,8 +38,10 @@ _TOPIC = f"{GUIDE}StructureDefinition/capabilitystatement-subscriptiontopic-cano
 _SYSTEM_CODES = {"batch": "batch", "transaction": "transaction", "history": "history-system"}
 
 
-def capability_statement(service: Service, base: str, now: datetime) -> dict[str, Any]:
-    """The CapabilityStatement of the running service."""
+def capability_statement(
+    service: Service, base: str, now: datetime, terminology: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The CapabilityStatement of the running service. `terminology`: modifiers that a terminology service answers."""
     operations = list(_operations(service))
     bulk = [*service.operations, *(each.name for each in service.resources if "$export" in each.operations)]
     followed = [_BULK + "CapabilityStatement/bulk-data"] if bulk else []
@@ -73,6 +78,8 @@ def capability_statement(service: Service, base: str, now: datetime) -> dict[str
         patches = [JSON_PATCH, "application/fhir+json", MERGE_PATCH]
     if service.interactions:
         rest["interaction"] = [{"code": _SYSTEM_CODES[each]} for each in sorted(service.interactions)]
+    if searched:
+        rest["documentation"] = _documentation(terminology)
     if operations:
         rest["operation"] = operations
     return {
@@ -166,6 +173,22 @@ def _resource(resource: ResourceType, searched: Mapping[str, Mapping[str, Search
         statement["searchRevInclude"] = _reverse_includes(resource.name, searched)
         statement["searchParam"] = [{"name": code, "type": kind} for code, kind in sorted(types.items())]
     return {name: value for name, value in statement.items() if value != []}
+
+
+def _documentation(terminology: frozenset[str]) -> str:
+    """What searches take beside their parameters: R4 has no element for it."""
+    modifiers = {**MODIFIERS, "token": MODIFIERS["token"] - (NEEDED - terminology)}
+    told = [
+        f"{kind} {' '.join(f':{each}' for each in sorted(names))}{' :[type]' if kind == 'reference' else ''}"
+        for kind, names in modifiers.items()
+    ]
+    return (
+        f"Modifiers of search parameters, by type: {'; '.join(told)}. References take :above and :below where their "
+        f"target has a parameter {HIERARCHY}. Prefixes of date, number and quantity: {' '.join(PREFIXES)}. Every "
+        "search takes chains, _has, _include and _revinclude (also :iterate), _sort, _count, _total, _summary, "
+        "_elements, and _list where List is served. An unknown parameter is refused, unless "
+        "Prefer: handling=lenient leaves it out."
+    )
 
 
 def _includes(kind: str, searched: Mapping[str, Mapping[str, SearchParameter]]) -> list[str]:

@@ -38,7 +38,7 @@ class Serving:
     """All types of the service by name, this one too: where chains and includes may lead."""
     terminology: Terminology | None = None
     limits: SearchLimits = LIMITS
-    validating: bool = True
+    validate: bool = True
     """Whether what is written is validated (`KernelSettings.validate`)."""
     changed: Changed | None = None
     """Tells subscribers of a change; None for types that no topic is about."""

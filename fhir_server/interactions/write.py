@@ -43,14 +43,14 @@ async def incoming(serving: Serving, context: Context, request: Request, interac
     check_roles(serving, context)
     resource = request.resource(serving.type.name)
     body = request.body
-    if serving.validating:
+    if serving.validate:
         validate_structure(body)
     if serving.type.prepare is not None:
         prepared = await serving.type.prepare(context, resource)
         if prepared is not resource:
             resource, body = prepared, orjson.dumps(prepared)
     # After the service has completed it: a Consent gets its policyRule (ppc-1) from us.
-    if serving.validating:
+    if serving.validate:
         validate_rules(resource)
     await guard(serving, context, interaction, resource)
     return Incoming(resource, body)

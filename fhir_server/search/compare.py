@@ -7,11 +7,16 @@ Every comparison bounds both ends where it can, so that an index narrows from bo
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Float, and_, cast, func, or_
 
-from fhir_server.search.literals import DateValue, QuantityValue
+from fhir_server.search.literals import DateValue, NearValue, QuantityValue
 
 Operand = ColumnElement[Any]
+
+_RADIUS = 6371.0088
+"""Kilometres: the mean radius of the Earth (IUGG)."""
+_DEGREE = 111.19
+"""Kilometres of a degree of latitude on that sphere, rounded down: the band is never too narrow."""
 
 
 def compare_dates(low: Operand, high: Operand, value: DateValue) -> ColumnElement[bool]:
@@ -75,3 +80,19 @@ def compare_quantities(low: Operand, high: Operand, value: QuantityValue) -> Col
             return high < value.number
         case "ap":
             return and_(low <= value.high, high >= value.low)
+
+
+def compare_positions(latitude: Operand, longitude: Operand, value: NearValue) -> ColumnElement[bool]:
+    """Within the distance on a great circle; a band of latitudes first, which an index narrows."""
+    north, east = (func.radians(cast(each, Float)) for each in (latitude, longitude))
+    here, there = func.radians(value.latitude), func.radians(value.longitude)
+    # The haversine keeps its precision for places close to each other, where the cosine rule loses it.
+    half = func.power(func.sin((north - here) / 2), 2) + func.cos(here) * func.cos(north) * func.power(
+        func.sin((east - there) / 2), 2
+    )
+    band = value.kilometres / _DEGREE
+    return and_(
+        latitude >= value.latitude - band,
+        latitude <= value.latitude + band,
+        2 * _RADIUS * func.asin(func.sqrt(func.least(half, 1.0))) <= value.kilometres,
+    )

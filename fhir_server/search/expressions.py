@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Compiles the path subset of FHIRPath that search parameters use to plain extractor functions.
 
-https://hl7.org/fhir/R4/fhirpath.html. Covered: paths, unions, `as`, `.as()`, `.ofType()`,
+https://hl7.org/fhir/R4/fhirpath.html. Covered: paths, unions, `as`, `.as()`, `.ofType()`, `[0]`,
 `.where(resolve() is T)`, `.where(field='value')`, `X.exists() and X != false`. Anything else is refused when
 it is compiled, at start, not when a resource arrives.
 """
@@ -21,6 +21,7 @@ _CAST = re.compile(r"\(\s*(.+?)\s+as\s+(\w+)\s*\)")
 _RESOLVE = re.compile(r"where\(resolve\(\) is (\w+)\)")
 _EQUALS = re.compile(r"where\((\w+)\s*=\s*'([^']*)'\)")
 _AS = re.compile(r"(?:as|ofType)\((\w+)\)")
+_AT = re.compile(r"([A-Za-z]\w*)\[(\d+)\]")
 _NAME = re.compile(r"[A-Za-z]\w*")
 _EXISTS_NOT_FALSE = re.compile(r"(.+)\.exists\(\) and \1 != false")
 
@@ -50,7 +51,7 @@ def first_keys(expression: str) -> frozenset[str] | None:
         return None
     found: set[str] = set()
     for term in expression.split("|"):
-        names = _split(_normalised(term.strip()))[1:]
+        names = _names(term)
         if not names or not _NAME.fullmatch(names[0]):
             return None
         cast = _AS.fullmatch(names[1]) if len(names) > 1 else None
@@ -61,7 +62,7 @@ def first_keys(expression: str) -> frozenset[str] | None:
 
 
 def _term(text: str) -> Extract:
-    names = _split(_normalised(text.strip()))[1:]
+    names = _names(text)
     steps = _steps(names)
     if not names or not _NAME.fullmatch(names[0]) or names[0] in choices():
         return partial(_walk, steps)
@@ -80,6 +81,12 @@ def _term(text: str) -> Extract:
         return values
 
     return extract
+
+
+def _names(term: str) -> list[str]:
+    """The steps of a path. `name | alias` of InsurancePlan: a path may leave out the type that it begins at."""
+    first, *others = _split(_normalised(term.strip()))
+    return others if first[0].isupper() or first[0] == "%" else [first, *others]
 
 
 def _walk(steps: Sequence[_Step], resource: Mapping[str, Any]) -> list[Any]:
@@ -148,6 +155,9 @@ def _step(name: str) -> _Step:
     if match := _AS.fullmatch(name):
         kind = match.group(1)
         return lambda values: [value for value in values if _is_of(value, kind)]
+    if match := _AT.fullmatch(name):
+        element, at = match[1], int(match[2])
+        return lambda values: _plain_children(element, values)[at : at + 1]
     if not _NAME.fullmatch(name):
         raise UnsupportedExpression(name)
     # Only these names stand for several in JSON; looking for them everywhere took half the time of an extraction.
@@ -218,6 +228,8 @@ def _is_of(value: Any, kind: str) -> bool:
     actual = getattr(value, "kind", None)
     if actual is not None:
         return bool(actual.lower() == kind.lower())
+    if isinstance(value, dict) and "resourceType" in value:
+        return bool(value["resourceType"] == kind)
     if isinstance(value, bool):
         return kind == "boolean"
     return True

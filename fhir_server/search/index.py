@@ -15,6 +15,7 @@ from fhir_server.search.values import (
     dates_of,
     display_of,
     normalised,
+    position_of,
     quantities_of,
     references_of,
     strings_of,
@@ -22,10 +23,16 @@ from fhir_server.search.values import (
     typed_identifiers_of,
 )
 
+VERSION = 2
+"""Counts up when the same resource gets other values: what was written before is not found by the new ones."""
 TEXT = ":text"
 """Suffix of the rows that the modifier :text reads; they stand among the strings."""
 OF_TYPE = ":of-type"
 """Suffix of the rows that the modifier :of-type reads; they stand among the tokens."""
+
+
+LATITUDE, LONGITUDE = ":latitude", ":longitude"
+"""Suffixes of the two rows that `near` reads; they stand among the quantities."""
 
 
 class Token(NamedTuple):
@@ -159,7 +166,8 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
     code = parameter.code
     match parameter.type:
         case "token":
-            values.tokens += (Token(code, *each) for each in tokens_of(value))
+            system = parameter.system if isinstance(value, str) else None
+            values.tokens += (Token(code, own or system, each) for own, each in tokens_of(value))
             values.tokens += (Token(code + OF_TYPE, *each) for each in typed_identifiers_of(value))
             values.strings += (String(code + TEXT, normalised(text), text) for text in display_of(value))
         case "string":
@@ -174,6 +182,11 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
             values.dates += (Date(code, *each) for each in dates_of(value))
         case "number" | "quantity":
             values.quantities += (Quantity(code, *each) for each in quantities_of(value))
+        case "special":
+            position = position_of(value)
+            if position is not None:
+                for name, degrees in zip((LATITUDE, LONGITUDE), position, strict=True):
+                    values.quantities.append(Quantity(code + name, None, None, None, degrees, degrees))
         case "composite":
             values.composites += _composites(parameter, resource, value)
 

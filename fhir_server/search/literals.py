@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import re
-from typing import Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from fhir_server.outcome import Invalid
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.values import bounded, date_range, normalised
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+PREFIXES: Final[tuple[Prefix, ...]] = get_args(Prefix)
+"""Of a date, a number and a quantity."""
 
-_PREFIX = r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?"
+_PREFIX = rf"({'|'.join(PREFIXES)})?"
 _DATE = re.compile(_PREFIX + r"(\d{4}.*)")
 _NUMBER = re.compile(_PREFIX + r"([+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?)")
+_PLAIN = re.compile(r"[+-]?\d{1,10}(?:\.\d{1,20})?")
+_NEAR = "10"
+"""Kilometres that are near where a search does not say."""
+_KILOMETRES = {"km": 1.0, "m": 0.001, "[mi_i]": 1.609344, "[mi_us]": 1.609347, "[nmi_i]": 1.852}
+"""UCUM units of length."""
 _APPROXIMATELY = Decimal("0.1")
 
 
@@ -68,6 +75,15 @@ class QuantityValue:
 
 
 @dataclass(frozen=True, slots=True)
+class NearValue:
+    """A place in degrees, and how far from it is near."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeValue:
     """All must match in one group."""
 
@@ -76,7 +92,7 @@ class CompositeValue:
     third: "Value | None" = None
 
 
-Value = TokenValue | StringValue | ReferenceValue | DateValue | QuantityValue | CompositeValue
+Value = TokenValue | StringValue | ReferenceValue | DateValue | QuantityValue | NearValue | CompositeValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,8 @@ class Reading:
                 return quantity(text, code, plain=kind == "number")
             case "string":
                 return string(text, code)
+            case "special":
+                return near(text, code)
             case _:
                 return TokenValue(None, bounded(unescape(text)))
 
@@ -183,6 +201,26 @@ def quantity(text: str, code: str, *, plain: bool) -> QuantityValue:
         spread = Decimal(5).scaleb(cast(int, value.as_tuple().exponent) - 1)
     system, unit_code = (bounded(unescape(each)) or None for each in unit) if unit else (None, None)
     return QuantityValue(prefix, value, value - spread, value + spread, system, unit_code)
+
+
+def near(text: str, code: str) -> NearValue:
+    """`latitude|longitude|distance|unit` (https://hl7.org/fhir/R4/location.html#search). Raises `Invalid`.
+
+    The distance is ours to choose where it is left out, and a unit left out is km.
+    """
+    parts = split(text, "|")
+    latitude, longitude, distance, unit = (*parts, "", "", "")[:4]
+    distance, unit = distance or _NEAR, unit or "km"
+    plain = all(_PLAIN.fullmatch(each) for each in (latitude, longitude, distance))
+    if not plain or unit not in _KILOMETRES or len(parts) > 4:
+        raise Invalid(
+            f"search parameter {code} must be latitude|longitude|distance|unit in degrees, the unit one of "
+            + ", ".join(_KILOMETRES)
+        )
+    north, east, away = float(latitude), float(longitude), float(distance) * _KILOMETRES[unit]
+    if abs(north) > 90 or abs(east) > 180 or away < 0:
+        raise Invalid(f"search parameter {code} has a latitude beyond 90, a longitude beyond 180 or a distance below 0")
+    return NearValue(north, east, away)
 
 
 def split(text: str, separator: str) -> list[str]:

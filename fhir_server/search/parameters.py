@@ -13,8 +13,9 @@ from importlib import resources
 from typing import Any, Literal, cast
 
 from fhir_server.search.expressions import Extract, compile_expression, first_keys
+from fhir_server.search.implied import implied_system
 
-ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite"]
+ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite", "special"]
 
 ANY_TARGET = "*"
 SECOND: frozenset[str] = frozenset({"token", "quantity", "number", "date", "string", "reference"})
@@ -46,6 +47,8 @@ class SearchParameter:
     target: tuple[str, ...]
     extract: Extract
     components: tuple[Component, ...] = ()
+    system: str | None = None
+    """The system of codes that carry none."""
 
     @property
     def keys(self) -> frozenset[str] | None:
@@ -125,6 +128,7 @@ def compiled(resource: str, definition: Definition) -> SearchParameter:
         () if ANY_TARGET in definition.target else definition.target,
         compile_expression(definition.expression),
         components,
+        implied_system(definition.expression) if definition.type == "token" else None,
     )
 
 

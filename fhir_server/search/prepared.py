@@ -20,6 +20,7 @@ from fhir_server.search.leaves import Leaf, valued
 from fhir_server.search.literals import (
     CompositeValue,
     DateValue,
+    NearValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
@@ -41,6 +42,7 @@ _LEAVES: Final[Mapping[type, tuple[str, ...]]] = {
     DateValue: ("low", "high"),
     QuantityValue: ("number", "low", "high", "system", "code"),
     CompositeValue: (),
+    NearValue: (),
 }
 """The fields that hold values; the others belong to the form."""
 _INNER: Final[Mapping[type, tuple[str, ...]]] = {
@@ -134,6 +136,8 @@ def _form(given: Filter, values: list[Any]) -> Any:
 
 def _value(value: Any, values: list[Any]) -> Any:
     kind = type(value)
+    if kind is NearValue:  # its band is computed when the statement is built
+        return value
     parts: list[Any] = [kind]
     if kind is DateValue or kind is QuantityValue:
         parts.append(value.prefix)

@@ -108,14 +108,15 @@ class Query:
         return tuple(cast(TokenValue, value).code or "" for each in found for value in each.values) if found else None
 
 
-_MODIFIERS: Mapping[str, frozenset[str | None]] = {
-    "token": frozenset({None, "not", "missing", "text", "in", "not-in", "above", "below", "of-type"}),
-    "string": frozenset({None, "exact", "contains", "missing"}),
-    "reference": frozenset({None, "identifier", "missing", "above", "below"}),
-    "uri": frozenset({None, "missing", "above", "below"}),
+MODIFIERS: Mapping[str, frozenset[str]] = {
+    "token": frozenset({"not", "missing", "text", "in", "not-in", "above", "below", "of-type"}),
+    "string": frozenset({"exact", "contains", "missing"}),
+    "reference": frozenset({"identifier", "missing", "above", "below"}),
+    "uri": frozenset({"missing", "above", "below"}),
+    **dict.fromkeys(("date", "number", "quantity", "composite", "special"), frozenset({"missing"})),
 }
-_SIMPLE: frozenset[str | None] = frozenset({None, "missing"})
-_RANGES = frozenset({"date", "number", "quantity", "composite", "updated"})
+"""By type of parameter; a reference also takes the name of a resource type."""
+_RANGES = frozenset({"date", "number", "quantity", "composite", "special", "updated"})
 _CONTROL = frozenset({"_format", "_pretty"})
 _NOT_OFFERED: Mapping[str, str] = {
     "_filter": "_filter is not offered: join conditions by & and alternatives by commas, follow references by chains",
@@ -125,7 +126,6 @@ _NOT_OFFERED: Mapping[str, str] = {
     "_contained": "_contained is not offered: contained resources are found by what contains them",
     "_containedType": "_containedType is not offered: contained resources are found by what contains them",
     "_list": "_list is not offered: this service holds no List",
-    "near": "near is not offered: positions are not indexed; search by address or by the organisation in charge",
 }
 """What R4 defines and we do not serve: nobody shall take it for a misspelling."""
 
@@ -230,8 +230,8 @@ class _Parser:
                 type_ = "id" if code == "_id" else "updated"
             else:
                 type_ = self._parameter(kind, code).type
-            if type_ == "composite":
-                raise NotSupported(f"a composite like {code} has no order", code="unknown-parameter")
+            if type_ in ("composite", "special"):
+                raise NotSupported(f"{code} has no order: it is no single value", code="unknown-parameter")
             found.append(Sort(code, type_, key.startswith("-")))
         return found
 
@@ -262,7 +262,7 @@ class _Parser:
     def _condition(self, parameter: SearchParameter, modifier: str | None, text: str) -> Condition:
         code, kind = parameter.code, parameter.type
         typed = kind == "reference" and modifier is not None and modifier[0].isupper()
-        if modifier not in _MODIFIERS.get(kind, _SIMPLE) and not typed:
+        if modifier is not None and modifier not in MODIFIERS[kind] and not typed:
             raise NotSupported(
                 f"modifier :{_shown(modifier or '')} is not supported for {code}", code="unknown-modifier"
             )
@@ -326,7 +326,7 @@ class _Parser:
 
     def _parameter(self, kind: str, code: str) -> SearchParameter:
         parameters = self._types[kind]
-        if code not in parameters and code in _NOT_OFFERED and (code != "near" or kind == "Location"):
+        if code not in parameters and code in _NOT_OFFERED:
             raise NotSupported(_NOT_OFFERED[code], code="unsupported-parameter")
         if code not in parameters:
             offered = ", ".join(sorted(["_id", "_lastUpdated", "_count", *parameters]))

@@ -27,12 +27,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from fhir_server.search.compare import compare_dates, compare_moment, compare_quantities
-from fhir_server.search.index import TEXT
+from fhir_server.search.compare import compare_dates, compare_moment, compare_positions, compare_quantities
+from fhir_server.search.index import LATITUDE, LONGITUDE, TEXT
 from fhir_server.search.leaves import lifted
 from fhir_server.search.literals import (
     CompositeValue,
     DateValue,
+    NearValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
@@ -43,7 +44,7 @@ from fhir_server.search.query import HIERARCHY, Chain, Condition, Filter, Has, Q
 from fhir_server.search.sight import Sight
 from fhir_server.storage.schema import ResourceTables, string_start
 
-_TABLES = {"uri": "token", "number": "quantity"}
+_TABLES = {"uri": "token", "number": "quantity", "special": "quantity"}
 _START = 200
 
 
@@ -122,7 +123,8 @@ class _Builder:
 
     def _present(self, kind: str, given: Condition) -> list[Select[Any]]:
         values = self._values(given)
-        found = [select(values.c.id).where(*_of(values, kind, given.code))]
+        code = given.code + LATITUDE if given.type == "special" else given.code
+        found = [select(values.c.id).where(*_of(values, kind, code))]
         if given.type == "token":  # a concept may have a text and no code
             texts = self._tables.string.alias()
             found.append(select(texts.c.id).where(*_of(texts, kind, given.code + TEXT)))
@@ -150,8 +152,22 @@ class _Builder:
                 return [start.where(compare_dates(values.c.low, values.c.high, each)) for each in given.values]  # type: ignore[arg-type]  # parsed as dates
             case "number" | "quantity":
                 return [start.where(*_quantity(values, each)) for each in given.values]
+            case "special":
+                return [self._near(kind, given.code, each) for each in given.values if isinstance(each, NearValue)]
             case _:
                 return [start.where(*self._composite(values, each)) for each in given.values]
+
+    def _near(self, kind: str, code: str, value: NearValue) -> Select[Any]:
+        latitude, longitude = self._tables.quantity.alias(), self._tables.quantity.alias()
+        return (
+            select(latitude.c.id)
+            .join(longitude, and_(longitude.c.type == kind, longitude.c.id == latitude.c.id))
+            .where(
+                *_of(latitude, kind, code + LATITUDE),
+                longitude.c.parameter == code + LONGITUDE,
+                compare_positions(latitude.c.low, longitude.c.low, value),
+            )
+        )
 
     def _references(self, values: Any, given: Condition) -> list[ColumnElement[bool]]:
         asked = [each for each in given.values if isinstance(each, ReferenceValue)]

@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/search.html#token. The kernel knows the protocol; `ndi/a
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from fhir_server.context import Context
 from fhir_server.outcome import Invalid, NotSupported
@@ -16,11 +16,17 @@ from fhir_server.search.query import Chain, Condition, Filter, Has, Query
 
 Codes = Sequence[tuple[str, str]]
 """Pairs of system and code."""
-_NEEDED = frozenset({"in", "not-in", "above", "below"})
+NEEDED: Final = frozenset({"in", "not-in", "above", "below"})
+"""Modifiers of a token that a terminology service answers."""
 
 
 class Terminology(Protocol):
     """Value sets and hierarchies of codes."""
+
+    @property
+    def modifiers(self) -> frozenset[str]:
+        """Those of `NEEDED` that it can answer: the others are refused, and not in the CapabilityStatement."""
+        ...
 
     async def expand(self, context: Context, value_set: str) -> Codes:
         """The codes of a value set (canonical URL, optionally |version). Raises `NotFound` if it is not known."""
@@ -53,11 +59,12 @@ async def _resolved(given: Filter, terminology: Terminology | None, context: Con
             return replace(given, branches=tuple(inner))
         case Has():
             return replace(given, filter=await _resolved(given.filter, terminology, context))
-    if given.type != "token" or given.modifier not in _NEEDED:
+    if given.type != "token" or given.modifier not in NEEDED:
         return given
-    if terminology is None:
+    if terminology is None or given.modifier not in terminology.modifiers:
         raise NotSupported(
-            f"{given.code}:{given.modifier} needs a terminology service, and this server has none",
+            f"{given.code}:{given.modifier} needs a terminology service that answers it, and this server has none: "
+            "name the codes, separated by commas",
             code="unknown-modifier",
         )
     codes: list[tuple[str, str]] = []

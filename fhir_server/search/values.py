@@ -99,12 +99,14 @@ def strings_of(value: Any) -> Iterator[str]:
 
 
 def references_of(value: Any) -> Iterator[Target]:
-    """(type, id or URL, base, identifier system, identifier value) of a Reference, canonical or uri."""
+    """(type, id or URL, base, identifier system, identifier value) of a Reference, canonical, uri or resource."""
     identifier: Any = {}
     kind, reference = None, value
     if isinstance(value, dict):
-        identifier = value.get("identifier") or {}
+        identifier = {} if "resourceType" in value else value.get("identifier") or {}
         kind, reference = value.get("type"), value.get("reference")
+        if "resourceType" in value and "id" in value:  # the first entry of a document or message
+            reference = f"{value['resourceType']}/{value['id']}"
     system, number = identifier.get("system"), identifier.get("value")
     named = (bounded(system) if system else None, bounded(number) if number else None)
     match = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
@@ -185,6 +187,14 @@ def quantities_of(value: Any) -> Iterator[Amount]:
     elif comparator.startswith(">"):
         high = _INFINITE
     yield *_unit(value), low, high
+
+
+def position_of(value: Any) -> tuple[Decimal, Decimal] | None:
+    """Latitude and longitude in degrees (https://hl7.org/fhir/R4/location-definitions.html#Location.position)."""
+    if not isinstance(value, dict):
+        return None
+    latitude, longitude = (_number({"value": value.get(name)}) for name in ("latitude", "longitude"))
+    return None if latitude is None or longitude is None else (latitude, longitude)
 
 
 def _range(low: Any, high: Any) -> Iterator[Amount]:

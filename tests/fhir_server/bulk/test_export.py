@@ -245,6 +245,7 @@ async def test_what_was_exported_is_in_the_access_log(filled: Exporter) -> None:
         ("$export?_type=Patient&_typeFilter=Observation%3Fstatus%3Dfinal", 400),
         ("$export?_elements=a.b.c", 400),
         ("Group/never/$export", 404),
+        ("Group/$export", 400),
     ],
 )
 async def test_what_is_not_understood_is_refused_at_the_order(filled: Exporter, path: str, status: int) -> None:

@@ -36,6 +36,8 @@ CARE = "http://x/care"
         ("Patient?identifier:of-type=http://t|MR|78", ""),
         ("Patient?gender:not=female", "p2"),
         ("Patient?gender=female,male", "p1 p2"),
+        ("Patient?gender=http://hl7.org/fhir/administrative-gender|male", "p2"),
+        ("Patient?gender=http://hl7.org/fhir/observation-status|male", ""),
         ("Observation?code:text=body", "w1"),
         ("Observation?code:text=vikt", "w1"),
         # date
@@ -111,8 +113,7 @@ async def test_a_query_finds(filled: Library, query: str, found: str) -> None:
         ("Patient?nmae=x", "unknown-parameter"),
         ("Patient?name:not=x", "unknown-modifier"),
         ("Patient?near=1", "unknown-parameter"),
-        ("Location?near=1|2|3|km", "unsupported-parameter"),
-        ("Location?_sort=near", "unsupported-parameter"),
+        ("Location?_sort=near", "unknown-parameter"),
         ("Patient?_filter=name eq x", "unsupported-parameter"),
         ("Patient?_text=x", "unsupported-parameter"),
         ("Patient?_content=x", "unsupported-parameter"),
@@ -297,6 +298,10 @@ async def test_capabilities_state_the_includes_and_parameters_that_work(library:
     assert "Observation:subject" in stated["Patient"]["searchRevInclude"]
     assert "Observation:specimen" not in stated["Observation"]["searchInclude"]  # leads to nothing that is served
     assert {"name": "room", "type": "number"} in stated["Location"]["searchParam"]
+    told = statement["rest"][0]["documentation"]
+    assert "string :contains :exact :missing;" in told
+    assert ":not :" in told and ":not-in" not in told  # there is no terminology service here
+    assert " eq ne gt lt ge le sa eb ap." in told
     del stated["Consent"]  # only a person may search hers
     for kind, each in stated.items():
         for way in ("searchInclude", "searchRevInclude"):
@@ -305,7 +310,7 @@ async def test_capabilities_state_the_includes_and_parameters_that_work(library:
             if asked:
                 await library.search(f"{kind}?_count=1&" + "&".join(f"{name}={value}" for value in asked))
         for parameter in each["searchParam"]:
-            value = {"date": "2026", "number": "1", "quantity": "1"}.get(parameter["type"], "x")
+            value = {"date": "2026", "number": "1", "quantity": "1", "special": "1|2"}.get(parameter["type"], "x")
             if parameter["type"] != "composite":
                 await library.search(f"{kind}?{parameter['name']}={value}")
 
@@ -320,6 +325,8 @@ async def test_one_definition_makes_a_custom_parameter(library: Library) -> None
 
 class Codes:
     """Two codes, one below the other."""
+
+    modifiers = frozenset({"in", "not-in", "above", "below"})
 
     async def expand(self, context: Context, value_set: str) -> list[tuple[str, str]]:
         return [(LOINC, "85354-9")] if value_set == "http://vs|1" else []

@@ -14,8 +14,9 @@ import pytest
 
 from fhir_server.validation import InvalidResource, validate
 from fhir_server.validation.definitions import Element, kind
-from tests.fhir_server.validation.published import examples, needs_data
-from tests.fhir_server.validation.test_examples import BROKEN
+from tests.fhir_server.validation.published import needs_data
+from tools.conformance.examples import BROKEN
+from tools.conformance.published import examples
 
 pytestmark = needs_data
 
