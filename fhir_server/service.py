@@ -101,6 +101,8 @@ class Route:
     """How errors are told; None: OperationOutcome."""
     produces: tuple[str, ...] = ()
     """Media types that may be asked for beside FHIR's JSON."""
+    takes: tuple[str, ...] = ()
+    """Names of what an address outside FHIR takes, for its description: in the query by GET, else as a form."""
 
 
 @dataclass(frozen=True, slots=True)
