@@ -231,7 +231,7 @@ def _pretty(answer: Answer) -> Answer:
 def _seconds(header: str | None, limit: float) -> float:
     if header is None or not (header.isascii() and header.isdigit()):
         return limit
-    return min(int(header) / 1000, limit)
+    return min(int(header.lstrip("0")[:12] or 0) / 1000, limit)
 
 
 def failure_of(error: Exception, trace_id: str) -> FhirError:

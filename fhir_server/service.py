@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from fhir_server.context import Access, Answer, Context, ErrorFormat, Guard
-from fhir_server.outcome import Malformed, UnsupportedMediaType
+from fhir_server.outcome import Malformed, NotFound, UnsupportedMediaType
 from fhir_server.parameters import Parameters
 from fhir_server.search.parameters import Definition
 
@@ -37,6 +37,11 @@ class Request:
     body: bytes
     base: str
     """Address of the service's FHIR base, e.g. http://127.0.0.1:8700/consent/fhir."""
+
+    def __post_init__(self) -> None:
+        """Raises `NotFound` for an address with U+0000, which no text of the database holds."""
+        if any("\x00" in each for each in self.path_params.values()):
+            raise NotFound("an id holds a character that is no text")
 
     @property
     def media_type(self) -> str:
@@ -102,7 +107,8 @@ class Route:
     produces: tuple[str, ...] = ()
     """Media types that may be asked for beside FHIR's JSON."""
     takes: tuple[str, ...] = ()
-    """Names of what an address outside FHIR takes, for its description: in the query by GET, else as a form."""
+    """Names of what an address outside FHIR takes, for its description: in the query by GET, else as a form.
+    The first must be given."""
 
 
 @dataclass(frozen=True, slots=True)

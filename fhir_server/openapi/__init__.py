@@ -92,7 +92,10 @@ class _Described:
 
     def _in_query(self, route: Route, method: str, address: Address) -> list[dict[str, Any]]:
         if route.takes and method == "GET":
-            return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.takes]
+            return [
+                {"name": name, "in": "query", "schema": {"type": "string"}, "required": name == route.takes[0]}
+                for name in route.takes
+            ]
         found = [self._shared(name) for name in address.controls]
         stated = self._stated.get(address.type or "", {})
         if address.criteria:
@@ -119,7 +122,8 @@ class _Described:
             return None
         if route.takes:
             schema: dict[str, Any] = {
-                "type": "object", "properties": {name: {"type": "string"} for name in route.takes}
+                "type": "object", "properties": {name: {"type": "string"} for name in route.takes},
+                "required": [route.takes[0]],
             }  # fmt: skip
             return {"content": {FORM: {"schema": schema}}, "required": True}
         if address.interaction == "search":
