@@ -57,7 +57,7 @@ drift:
 	@$(BIN)/python tools/drift.py --check
 
 bench: setup-dev ## Measure, one figure a command (bench/README.md)
-	@for name in kernel_read validation; do $(BIN)/python -m bench.$$name; done
+	@for name in kernel_read kernel_load validation; do $(BIN)/python -m bench.$$name; done
 
 docs: setup-dev ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

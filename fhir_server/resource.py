@@ -10,7 +10,7 @@ import orjson
 
 from fhir_server.outcome import Malformed
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]')
 _MAX_DEPTH = 64
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
 
-from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.parameters import Component, SearchParameter
 from fhir_server.search.values import (
     bounded,
     dates_of,
@@ -126,9 +126,12 @@ class SearchValues:
 def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParameter]) -> SearchValues:
     """Every search value of the resource for these parameters, each once."""
     values = SearchValues()
+    known: _Known = {}
     for parameter in parameters:
+        if parameter.absent(resource):
+            continue
         for value in parameter.extract(resource):
-            _add(values, parameter, value, resource)
+            _add(values, parameter, value, resource, known)
     values.tokens = list(dict.fromkeys(values.tokens))
     values.strings = list(dict.fromkeys(values.strings))
     values.references = list(dict.fromkeys(values.references))
@@ -138,7 +141,16 @@ def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParam
     return values
 
 
-def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource: Mapping[str, Any]) -> None:
+_Known = dict[tuple[str, str, int], tuple[Any, list[dict[str, Any]]]]
+"""The parts of components by type, expression and group: an Observation's composites ask for its code twelve times.
+
+The group is kept, so that its identity stands for no other.
+"""
+
+
+def _add(
+    values: SearchValues, parameter: SearchParameter, value: Any, resource: Mapping[str, Any], known: _Known
+) -> None:
     code = parameter.code
     match parameter.type:
         case "token":
@@ -158,21 +170,30 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
         case "number" | "quantity":
             values.quantities += (Quantity(code, *each) for each in quantities_of(value))
         case "composite":
-            values.composites += _composites(parameter, resource, value)
+            values.composites += _composites(parameter, resource, value, known)
 
 
-def _composites(parameter: SearchParameter, resource: Mapping[str, Any], group: Any) -> Iterator[Composite]:
+def _composites(
+    parameter: SearchParameter, resource: Mapping[str, Any], group: Any, known: _Known
+) -> Iterator[Composite]:
     """Every combination of the components' values in one group; a group that lacks one of them has none."""
     if not isinstance(group, Mapping):
         return
-    first, second, *more = (
-        [value for element in each.values(resource, group) for value in _parts(each.type, element)]
-        for each in parameter.components
-    )
+    first, second, *more = (_component(each, resource, group, known) for each in parameter.components)
     third = more[0] if more else [{}]
     for token, other, last in product(first, second, third):
         number = {"low_3": last["low"], "high_3": last["high"]} if last else {}
         yield Composite(parameter.code, token["system_2"], token["code_2"], **other, **number)
+
+
+def _component(
+    component: Component, resource: Mapping[str, Any], group: Mapping[str, Any], known: _Known
+) -> list[dict[str, Any]]:
+    key = (component.type, component.expression, id(group))
+    if key not in known:
+        parts = [value for each in component.values(resource, group) for value in _parts(component.type, each)]
+        known[key] = (group, parts)
+    return known[key][1]
 
 
 def _parts(kind: str, value: Any) -> Iterator[dict[str, Any]]:

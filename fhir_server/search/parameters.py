@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, cast
 
-from fhir_server.search.expressions import Extract, compile_expression
+from fhir_server.search.expressions import Extract, compile_expression, roots_of
 
 ParameterType = Literal["token", "string", "reference", "date", "uri", "number", "quantity", "composite"]
 
@@ -46,6 +46,12 @@ class SearchParameter:
     target: tuple[str, ...]
     extract: Extract
     components: tuple[Component, ...] = ()
+    roots: frozenset[str] | None = None
+    """Elements of a resource without any of which it has no values; None: not known."""
+
+    def absent(self, resource: Mapping[str, Any]) -> bool:
+        """Whether it is known at a glance that the resource has no values."""
+        return self.roots is not None and self.roots.isdisjoint(resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,7 @@ def compiled(resource: str, definition: Definition) -> SearchParameter:
         () if ANY_TARGET in definition.target else definition.target,
         compile_expression(definition.expression),
         components,
+        roots_of(definition.expression),
     )
 
 

@@ -139,6 +139,12 @@ def _json_names(element: Element) -> tuple[tuple[str, str], ...]:
 
 
 @cache
+def choices() -> frozenset[str]:
+    """The names of all elements that may have one of several types: `value` of `value[x]`."""
+    return frozenset(each.name for elements in _rows()[1].values() for each in elements if each.path.endswith(_CHOICE))
+
+
+@cache
 def code_sets() -> dict[str, dict[str, frozenset[str]]]:
     """The codes of each value set that a required binding names: system → codes."""
     sets: dict[str, dict[str, frozenset[str]]] = {}

@@ -40,8 +40,7 @@ def sandbox(
         raise CommandError(str(error)) from None
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        with listening(HOST, port) as listener, _database(settings, database) as url:
-            asyncio.run(_prepare(url, fresh=fresh))
+        with listening(HOST, port) as listener, opened(settings, database, fresh=fresh) as url:
             # Not the deployment's format: these lines are read by the one who tries things out.
             logs.set_up("warning" if quiet else settings.log_level, "text")
             engine = create_engine(url, size=settings.database_connections)
@@ -53,6 +52,14 @@ def sandbox(
             run(House(engine, {"/fhir": app}, app, parts), listener)
     except KeyboardInterrupt:
         return
+
+
+@contextmanager
+def opened(settings: Settings, given: str | None, *, fresh: bool = False) -> Iterator[str]:
+    """The address of the sandbox's database with its tables made; `given` and `fresh` as of `sandbox`."""
+    with _database(settings, given) as url:
+        asyncio.run(_prepare(url, fresh=fresh))
+        yield url
 
 
 @contextmanager

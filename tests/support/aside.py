@@ -24,6 +24,7 @@ def aside(opened: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
         finally:
             asyncio.run_coroutine_threadsafe(_left(context), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(_ended(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -35,3 +36,11 @@ async def _made(opened: Callable[[], AbstractAsyncContextManager[T]]) -> Abstrac
 
 async def _left(context: AbstractAsyncContextManager[T]) -> None:
     await context.__aexit__(None, None, None)
+
+
+async def _ended() -> None:
+    """Ends what still runs, as `asyncio.run` does."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
