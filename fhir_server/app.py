@@ -3,6 +3,7 @@
 """Serves a `Service`: its operations, the interactions of its resource types, its capability statement."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 import os
 from typing import Any
@@ -38,6 +39,7 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.service import Handler, Request, ResourceType, Route, Service
 from fhir_server.storage.postgres import ResourceStore
 from fhir_server.storage.schema import tables
+from fhir_server.validation.packages import Packages
 
 __all__ = ["KernelSettings", "background", "create_app", "routes_of"]
 
@@ -97,8 +99,10 @@ def _built(
             raise ValueError(f"{service.name} serves resources and needs a database")
         store = ResourceStore(engine, service.name, audit_function=settings.audit_function)
         types: dict[str, Serving] = {}
+        packages = Packages(settings.packages) if settings.packages is not None else None
         for resource in service.resources:
-            types[resource.name] = _serving(service, resource, store, settings, types, terminology)
+            made = _serving(service, resource, store, settings, types, terminology)
+            types[resource.name] = replace(made, packages=packages)
         check_compartment(service.name, types)
         bulk = bulk_of(service, engine, types, settings)
         served = [each for serving in types.values() for each in _resource_routes(serving, bulk)]

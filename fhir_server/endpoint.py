@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 import time
 import traceback
 from typing import Any, cast
@@ -75,6 +76,8 @@ class KernelSettings:
     """Signs paging cursors; all processes of a service share it."""
     bulk: BulkSettings | None = None
     """Where and how exports and long searches are worked; required where a service offers them."""
+    packages: Path | None = None
+    """Folder of the packages whose profiles resources are held against."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

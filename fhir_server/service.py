@@ -136,6 +136,8 @@ class ResourceType:
     write_roles: frozenset[str] = frozenset()
     """If not empty, every writing interaction needs one of these roles."""
     information_type: str | None = None
+    profiles: tuple[str, ...] = ()
+    """Canonical URLs of profiles that what is written must keep, where the operator has loaded their packages."""
     operations: frozenset[ResourceOperation] = frozenset()
     """Operations of the kernel that are offered for the type."""
 

@@ -166,6 +166,7 @@ class _Builder:
             cursor_secret=folder.cursor_secret(),
             audit_function=APPEND_FUNCTION,
             bulk=settings.bulk,
+            packages=settings.packages_folder,
         )
         verification = (
             database_keys(self.engine) if "security" in self.names else http_keys(self.security.jwks_uri, self.http)

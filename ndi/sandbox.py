@@ -85,12 +85,15 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
     )
 
 
-def sandbox_app(engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path) -> Starlette:
+def sandbox_app(
+    engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path, packages: Path | None = None
+) -> Starlette:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
     `folder`: where exports are kept. They are worked by `fhir_server.app.background` of what is returned.
+    `packages`: folder of the packages of profiles that `$validate` knows.
     """
-    settings = replace(SETTINGS, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
+    settings = replace(SETTINGS, packages=packages, bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10))
     return create_app(
         sandbox_service(types), engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings
     )

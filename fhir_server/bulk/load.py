@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 import structlog
 
 from fhir_server.context import Access, AuditEntry, Context
+from fhir_server.interactions.profiled import check_declared
 from fhir_server.interactions.write import not_before
 from fhir_server.outcome import FhirError, Malformed, NotSupported, Unprocessable, issue, operation_outcome
 from fhir_server.resource import check_depth, stamp
@@ -30,6 +31,7 @@ from fhir_server.service import ResourceType, Service
 from fhir_server.storage.load import BatchStore, Key, Loaded
 from fhir_server.storage.postgres import Stored
 from fhir_server.validation import check_id, validate, validate_rules, validate_structure
+from fhir_server.validation.packages import Packages
 
 log = structlog.get_logger("ndi.load")
 
@@ -116,11 +118,16 @@ class Loader:
         store: BatchStore,
         *,
         context: Callable[[], Context],
+        packages: Packages | None = None,
         trusted: bool = False,
         batch: int = BATCH,
         rejected: Callable[[Rejected], None] = lambda _: None,
     ) -> None:
-        """`context`: who loads, anew for each batch. `trusted`: nothing is validated but that a line is a resource."""
+        """`context`: who loads, anew for each batch. `packages`: profiles that a type may declare.
+
+        `trusted`: nothing is validated but that a line is a resource.
+        """
+        self._packages = packages
         self._store, self._context, self._trusted, self._batch = store, context, trusted, batch
         self._rejected = rejected
         self._kinds = {
@@ -191,6 +198,8 @@ class Loader:
         if not self._trusted:
             # A service completes its resources before they are held against the rules (`interactions.write`).
             (validate if kind.plain else validate_structure)(body)
+            if kind.plain:
+                check_declared(self._packages, kind.type.profiles, resource)
         ready = _Ready(line, kind, resource, body)
         return self._indexed(ready, now) if kind.plain else ready
 
@@ -207,6 +216,7 @@ class Loader:
         body = ready.body if made is ready.resource else orjson.dumps(made)
         if not self._trusted:
             validate_rules(made)
+            check_declared(self._packages, ready.kind.type.profiles, made)
         return self._indexed(replace(ready, resource=made, body=body), context.now)
 
     async def _store_batch(self, context: Context, given: list[_Ready]) -> None:

@@ -15,6 +15,7 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.service import ResourceType, Route
 from fhir_server.storage.postgres import ResourceStore, Stored
 from fhir_server.storage.schema import ResourceTables
+from fhir_server.validation.packages import Packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Serving:
     """All types of the service by name, this one too: where chains and includes may lead."""
     terminology: Terminology | None = None
     limits: SearchLimits = LIMITS
+    packages: Packages | None = None
+    """Profiles that the operator has loaded."""
 
 
 @dataclass(frozen=True, slots=True)

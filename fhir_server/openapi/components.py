@@ -52,7 +52,12 @@ CONTROLS: Final[Mapping[str, dict[str, Any]]] = {
         _query("_outputFormat", "The form of the files", type="string", enum=["application/fhir+ndjson"]),
         _query("start", "The first day of care", type="string", format="date"),
         _query("end", "The last day of care", type="string", format="date"),
-        _query("mode", "What the resource is to be checked for", type="string", enum=["create", "update", "delete"]),
+        _query(
+            "mode",
+            "What the resource is to be checked for",
+            type="string",
+            enum=["create", "update", "delete", "profile"],
+        ),
         _query("profile", "Canonical URL of a profile to hold the resource against", type="string", format="uri"),
     )
 }

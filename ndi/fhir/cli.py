@@ -1,22 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The ndi authors
 # SPDX-License-Identifier: EUPL-1.2
-"""`ndi fhir …`: load resources in bulk."""
+"""`ndi fhir …`: load resources in bulk, keep packages of profiles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+from rich.console import Console
 import typer
 
 from fhir_server.commands import CommandError
 from ndi import logs
 from ndi import settings as configuration
 
-app = typer.Typer(help="Resources in bulk.", no_args_is_help=True, rich_markup_mode="markdown")
+_R4: Final = frozenset({"hl7.fhir.r4.core", "hl7.fhir.r4.examples", "hl7.fhir.core"})
+"""R4's own definitions: the tables of the kernel hold what they ask."""
+
+app = typer.Typer(help="Resources in bulk, packages of profiles.", no_args_is_help=True, rich_markup_mode="markdown")
 
 
-@app.callback()
-def _fhir() -> None:
-    """Keeps `load` a command of its own while it is the only one."""
+package = typer.Typer(help="Packages of profiles.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(package, name="package")
 
 
 @app.command(
@@ -53,3 +56,49 @@ def load(
         raise CommandError(str(error)) from None
     if tally.rejected:
         raise typer.Exit(1)
+
+
+@package.command(
+    "add",
+    epilog="**Examples:** `ndi fhir package add hl7.fhir.uv.ips-2.0.0.tgz` · `ndi fhir package add guide/output/`",
+)
+def add(
+    paths: Annotated[list[Path], typer.Argument(help="A package (tgz), or a folder with its package.json.")],
+) -> None:
+    """Keep packages: `$validate` holds resources against their profiles, in processes that run too."""
+    from fhir_server.validation.packages import BadPackage, Packages, read_package
+
+    packages = Packages(configuration.load().packages_folder)
+    console = Console(highlight=False, soft_wrap=True)
+    for path in paths:
+        try:
+            found = read_package(path)
+            packages.add(found)
+        except BadPackage as error:
+            raise CommandError(str(error)) from None
+        console.print(f"{found.id}: {len(found.profiles)} profiles, {len(found.resources)} definitions", markup=False)
+    here = {each.name for each in packages.installed()}
+    needed = {each for kept in packages.installed() for each in kept.dependencies if each not in _R4}
+    for name in sorted(needed - here):
+        console.print(f"not here: {name}; what its definitions decide is not asked", markup=False)
+
+
+@package.command("list")
+def list_packages() -> None:
+    """Show the packages that are kept and their profiles of resources."""
+    from fhir_server.validation.packages import Packages
+
+    console = Console(highlight=False, soft_wrap=True)
+    for each in Packages(configuration.load().packages_folder).installed():
+        console.print(f"{each.id}: {each.title}", markup=False)
+        for url in each.profiles:
+            console.print(f"  {url}", markup=False)
+
+
+@package.command("remove", epilog="**Example:** `ndi fhir package remove hl7.fhir.uv.ips#2.0.0`")
+def remove(name: Annotated[str, typer.Argument(help="NAME for all its versions, or NAME#VERSION.")]) -> None:
+    """Forget packages."""
+    from fhir_server.validation.packages import Packages
+
+    if not Packages(configuration.load().packages_folder).remove(name):
+        raise CommandError(f"there is no package {name}: see ndi fhir package list")

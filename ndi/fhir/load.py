@@ -66,7 +66,8 @@ def load(target: Target, order: Order) -> Tally:
 async def _load(target: Target, order: Order, refused: Any, progress: Progress) -> Tally:
     store = BatchStore(target.engine, target.service.name, audit_function=target.audit_function)
     loader = Loader(
-        target.service, store, context=_context, trusted=order.trusted, batch=order.batch, rejected=refused
+        target.service, store, context=_context, packages=target.packages, trusted=order.trusted, batch=order.batch,
+        rejected=refused,
     )  # fmt: skip
     try:
         return await loader.load(_lines(order.paths, loader, progress))

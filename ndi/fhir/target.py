@@ -14,6 +14,7 @@ from audit.client import APPEND_FUNCTION
 from fhir_server.commands import CommandError
 from fhir_server.service import Service
 from fhir_server.storage.database import create_engine
+from fhir_server.validation.packages import Packages
 from ndi.deployment import LocalDeployment
 from ndi.migrate import SERVICES
 from ndi.processes import sandbox as sandbox_process
@@ -32,7 +33,7 @@ class Target:
     service: Service
     engine: AsyncEngine
     audit_function: str | None
-    url: str
+    packages: Packages
 
 
 @contextmanager
@@ -41,9 +42,10 @@ def target(settings: Settings, name: str, database: str | None) -> Iterator[Targ
 
     Raises `CommandError`, `EmbeddedError`, `KeysError`.
     """
+    packages = Packages(settings.packages_folder)
     if name == SANDBOX:
         with sandbox_process.opened(settings, database) as url:
-            yield Target(sandbox_service(), create_engine(url, size=2, query_seconds=_QUERY_SECONDS), None, url)
+            yield Target(sandbox_service(), create_engine(url, size=2, query_seconds=_QUERY_SECONDS), None, packages)
         return
     if database is not None:
         raise CommandError("--database is the sandbox's: a service is found by NDI_DATABASE_URL")
@@ -57,4 +59,4 @@ def target(settings: Settings, name: str, database: str | None) -> Iterator[Targ
             service, engine = assembly.loadable(wide, name)
         except ValueError as error:
             raise CommandError(f"{error}, or {SANDBOX}") from None
-        yield Target(service, engine, APPEND_FUNCTION, url)
+        yield Target(service, engine, APPEND_FUNCTION, packages)

@@ -45,7 +45,7 @@ def sandbox(
             logs.set_up("warning" if quiet else settings.log_level, "text")
             engine = create_engine(url, size=settings.database_connections)
             base = f"http://{HOST}:{listener.getsockname()[1]}/fhir"
-            app = sandbox_app(engine, types, folder=settings.data / "sandbox-bulk")
+            app = sandbox_app(engine, types, folder=settings.data / "sandbox-bulk", packages=settings.packages_folder)
             work = background(app)
             parts = () if work is None else (running("jobs", work),)
             _say(f"SANDBOX WITHOUT LOGIN at {base}: invented data only. {served} resource types. Ctrl-C ends it.")
