@@ -60,7 +60,7 @@ conformance-kernel: setup-dev ## Hold the kernel against published suites; write
 	@$(BIN)/python -m tools.conformance
 
 bench: setup-dev ## Measure, one figure a command (bench/README.md)
-	@for name in kernel_read validation; do $(BIN)/python -m bench.$$name; done
+	@for name in kernel_read kernel_load validation; do $(BIN)/python -m bench.$$name; done
 
 docs: setup-dev ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

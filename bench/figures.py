@@ -34,6 +34,25 @@ class Cost:
     """None for the reference itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One row of work in bulk: resources a second, and the share of the reference's."""
+
+    name: str
+    rate: float
+    ratio: float | None
+    """None for the reference itself."""
+
+
+def write_rates(key: str, title: str, rates: Sequence[Rate]) -> None:
+    """Prints a table of rates and puts it into the page."""
+    lines = [*_head(title), "| what | resources/s | of reference |", "|---|---|---|"]
+    for each in rates:
+        ratio = "1" if each.ratio is None else f"{each.ratio:.2f}"
+        lines.append(f"| {each.name} | {each.rate:,.0f} | {ratio} |")
+    _put(key, lines)
+
+
 def write_costs(key: str, title: str, costs: Sequence[Cost]) -> None:
     """Prints a table of costs and puts it into the page."""
     lines = [*_head(title), "| what | µs | times the reference |", "|---|---|---|"]

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 import os
 from typing import Any, Protocol
@@ -39,6 +40,7 @@ from fhir_server.storage.postgres import ResourceStore
 from fhir_server.storage.schema import tables
 from fhir_server.subscriptions.serve import Subscriptions, subscriptions_of
 from fhir_server.trace import trace_id_of
+from fhir_server.validation.packages import Packages
 
 __all__ = ["Application", "KernelSettings", "background", "create_app", "routes_of"]
 
@@ -141,10 +143,10 @@ def _built(
         store = ResourceStore(engine, service.name, audit_function=settings.audit_function)
         searches = PreparedSearches(tables(service.name))
         types: dict[str, Serving] = {}
+        packages = Packages(settings.packages) if settings.packages is not None else None
         for resource in service.resources:
-            types[resource.name] = _serving(
-                service, resource, store, searches, settings, types, terminology, subscriptions
-            )
+            made = _serving(service, resource, store, searches, settings, types, terminology, subscriptions)
+            types[resource.name] = replace(made, packages=packages)
         if subscriptions is not None:
             subscriptions.with_types(types)
             routes += subscriptions.routes()

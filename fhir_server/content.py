@@ -35,7 +35,7 @@ def check_acceptable(accept: str | None, query_format: str | None, produces: Seq
 async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     """The whole body. Raises `TooLarge` beyond `limit` bytes, as soon as that is known."""
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdigit() and int(announced.lstrip("0")[:18] or 0) > limit:
         raise TooLarge(f"the body may have at most {limit} bytes")
     chunks: list[bytes] = []
     size = 0

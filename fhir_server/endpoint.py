@@ -19,6 +19,8 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 import time
 import traceback
 from typing import Any, TypeVar, cast
@@ -84,8 +86,11 @@ class KernelSettings:
     """Where notifications may go; required where a service has topics."""
     standing: Standing | None = None
     """Asked before a subscriber is told something; None: what it was granted when it subscribed stands."""
+    packages: Path | None = None
+    """Folder of the packages whose profiles resources are held against."""
     audit_function: str | None = None
     """SQL function that keeps audit events in the transaction of a write."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     validate: bool = True
     """False stores resources as they come, for measurements and loads of what was validated elsewhere; a service says
     so in the log when it starts. No setting of `ndi serve` reaches it."""
@@ -274,7 +279,7 @@ def _pretty(answer: Answer) -> Answer:
 def _seconds(header: str | None, limit: float) -> float:
     if header is None or not (header.isascii() and header.isdigit()):
         return limit
-    return min(int(header) / 1000, limit)
+    return min(int(header.lstrip("0")[:12] or 0) / 1000, limit)
 
 
 def failure_of(error: Exception, trace_id: str) -> FhirError:

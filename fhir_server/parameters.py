@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Self, TypeVar, cast
 
 from fhir_server.outcome import FhirError, Invalid, Malformed
+from fhir_server.resource import moment_of
 
 T = TypeVar("T")
 
@@ -133,6 +134,8 @@ def _converted(value: Any, kind: type, name: str, path: str, fault: type[FhirErr
             raise fault(f"parameter {name} is no dateTime", expression=path) from None
         if moment.tzinfo is None:
             raise fault(f"parameter {name} must carry a time zone", expression=path)
+        if moment_of(str(value)) is None:
+            raise fault(f"parameter {name} is before the first or after the last moment there is", expression=path)
         return moment
     if kind is date:
         try:

@@ -28,6 +28,15 @@ def instant(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def moment_of(text: str) -> datetime | None:
+    """A moment with its time zone, in UTC; None if it is none, or before the first or after the last there can be."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def http_date(moment: datetime) -> str:
     """The moment as HTTP writes it (RFC 9110 5.6.7)."""
     if moment.tzinfo is not UTC:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from fhir_server.context import Access, Answer, Context, ErrorFormat, Guard
-from fhir_server.outcome import Malformed, UnsupportedMediaType
+from fhir_server.outcome import Malformed, NotFound, UnsupportedMediaType
 from fhir_server.parameters import Parameters
 from fhir_server.search.parameters import Definition
 from fhir_server.subscriptions.topics import Topic
@@ -40,6 +40,11 @@ class Request:
     """Address of the service's FHIR base, e.g. http://127.0.0.1:8700/consent/fhir."""
     sent_query: str = ""
     """The query as it was sent."""
+
+    def __post_init__(self) -> None:
+        """Raises `NotFound` for an address with U+0000, which no text of the database holds."""
+        if any("\x00" in each for each in self.path_params.values()):
+            raise NotFound("an id holds a character that is no text")
 
     @property
     def media_type(self) -> str:
@@ -104,6 +109,9 @@ class Route:
     """How errors are told; None: OperationOutcome."""
     produces: tuple[str, ...] = ()
     """Media types that may be asked for beside FHIR's JSON."""
+    takes: tuple[str, ...] = ()
+    """Names of what an address outside FHIR takes, for its description: in the query by GET, else as a form.
+    The first must be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,8 @@ class ResourceType:
     write_roles: frozenset[str] = frozenset()
     """If not empty, every writing interaction needs one of these roles."""
     information_type: str | None = None
+    profiles: tuple[str, ...] = ()
+    """Canonical URLs of profiles that what is written must keep, where the operator has loaded their packages."""
     operations: frozenset[ResourceOperation] = frozenset()
     """Operations of the kernel that are offered for the type."""
 

@@ -123,6 +123,18 @@ def openapi() -> dict[str, dict[str, Any]]:
         }
 
 
+def loadable(settings: Settings, name: str) -> tuple[Service, AsyncEngine]:
+    """A service with its hooks, and the engine they use, for what is loaded without the service being served.
+
+    Raises `ValueError` for a service that does not exist or keeps no resources of the kernel.
+    """
+    builder = _Builder(settings, SERVICES)
+    found = {each.name: each for each in builder.services() if each.resources}
+    if name not in found:
+        raise ValueError(f"{name} keeps no resources to load: choose among {', '.join(sorted(found))}")
+    return found[name], builder.engine
+
+
 class _Builder:
     """Makes each thing once, in the order in which they need each other."""
 
@@ -156,6 +168,7 @@ class _Builder:
             bulk=settings.bulk,
             subscriptions=settings.subscriptions(self.cipher),
             standing=ClientStanding(self.engine) if "security" in self.names else None,
+            packages=settings.packages_folder,
         )
         verification = (
             database_keys(self.engine) if "security" in self.names else http_keys(self.security.jwks_uri, self.http)

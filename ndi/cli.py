@@ -26,10 +26,11 @@ from ndi import migrate
 from ndi import settings as configuration
 from ndi.deployment import LocalDeployment, first_line
 from ndi.embedded import EmbeddedError, EmbeddedPostgres
+from ndi.fhir.cli import app as fhir
 from ndi.keys import KeysError
 from ndi.settings import Settings, SettingsError
 
-_OWN: Final = frozenset({"serve", "sandbox", "token", "demo", "db", "config", "version", "batch"})
+_OWN: Final = frozenset({"serve", "sandbox", "token", "demo", "db", "fhir", "config", "version", "batch"})
 """Our own commands, which do not need the services' to be imported."""
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app = typer.Typer(
 db = typer.Typer(help="The database: start, stop, upgrade, look at.", no_args_is_help=True, rich_markup_mode="markdown")
 config = typer.Typer(help="The settings in use.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(db, name="db")
+app.add_typer(fhir, name="fhir")
 app.add_typer(config, name="config")
 
 

@@ -99,16 +99,23 @@ def sandbox_service(types: Sequence[str] | None = None) -> Service:
 
 
 def sandbox_app(
-    engine: AsyncEngine, types: Sequence[str] | None = None, *, folder: Path, validate: bool = True
+    engine: AsyncEngine,
+    types: Sequence[str] | None = None,
+    *,
+    folder: Path,
+    packages: Path | None = None,
+    validate: bool = True,
 ) -> Application:
     """The sandbox as an ASGI application with its FHIR base at `/fhir`. Raises `ValueError` as `sandbox_service`.
 
     `folder`: where exports are kept. They are worked, and subscribers told, by `fhir_server.app.background` of what is
-    returned. `validate`: without it everything that is JSON is kept.
+    returned. `packages`: folder of the packages of profiles that `$validate` knows. `validate`: without it everything
+    that is JSON is kept.
     """
     settings = replace(
         SETTINGS,
         validate=validate,
+        packages=packages,
         bulk=BulkSettings(folder, expiry=3600, jobs_per_client=10),
         subscriptions=SubscriptionSettings(Cipher({1: _KEY}, 1), loopback=True, unsigned=True, per_owner=1000),
     )

@@ -254,6 +254,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def packages_folder(self) -> Path:
+        """Where packages of profiles are kept (`ndi fhir package add`)."""
+        return self.data / "packages"
+
+    @property
     def database_folder(self) -> Path:
         """Where the embedded database keeps its data."""
         return self.data / "postgres"

@@ -9,7 +9,7 @@ from fhir_server.context import Access, AuditSink, Caller
 from fhir_server.crypto import Cipher
 from fhir_server.endpoint import Endpoint, KernelSettings
 from fhir_server.service import Route, Service
-from security.authorize import AuthorizationEndpoint
+from security.authorize import ASKED, AuthorizationEndpoint
 from security.capability import capability
 from security.errors import oauth_error
 from security.jwks import JwksEndpoint
@@ -19,7 +19,7 @@ from security.metadata import MetadataEndpoint
 from security.model.access import refused
 from security.settings import SecuritySettings
 from security.store import AsyncEngine, SecurityStore
-from security.token import TokenEndpoint
+from security.token import PARAMETERS, TokenEndpoint
 
 __all__ = ["SecuritySettings", "create_service", "discovery", "root_routes"]
 
@@ -36,7 +36,14 @@ def create_service(*, engine: AsyncEngine, cipher: Cipher, settings: SecuritySet
         title="Authorization server",
         base="/oauth2",
         routes=(
-            Route("/token", token.handle, Access.public, summary="Access tokens (RFC 6749)", errors=oauth_error),
+            Route(
+                "/token",
+                token.handle,
+                Access.public,
+                summary="Access tokens (RFC 6749)",
+                errors=oauth_error,
+                takes=PARAMETERS,
+            ),
             Route(
                 "/authorize",
                 authorize.handle,
@@ -44,6 +51,7 @@ def create_service(*, engine: AsyncEngine, cipher: Cipher, settings: SecuritySet
                 methods=("GET",),
                 summary="Starts the login of a person (RFC 6749 4.1, RFC 7636)",
                 errors=oauth_error,
+                takes=ASKED,
             ),
             Route(
                 "/jwks",

@@ -29,6 +29,10 @@ from security.model.registration import AUTHORIZATION_CODE, Client, is_client_id
 from security.settings import SecuritySettings
 from security.store import SecurityStore
 
+ASKED: Final = (
+    "response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method",
+)  # fmt: skip
+"""The parameters of a request (RFC 6749 4.1.1, RFC 7636 4.3)."""
 _PURPOSE: Final = b"security.authorization_request"
 _MAX_STATE: Final = 1024
 

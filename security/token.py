@@ -34,6 +34,11 @@ from security.model.registration import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, 
 from security.settings import SecuritySettings
 from security.store import SecurityStore
 
+PARAMETERS: Final = (
+    "grant_type", "client_assertion_type", "client_assertion", "client_id", "scope", "code", "code_verifier",
+    "redirect_uri",
+)  # fmt: skip
+"""The parameters of a request, of both grants."""
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from fhir_server.interactions.serving import Serving
 from fhir_server.outcome import Invalid, NotAcceptable, NotSupported
+from fhir_server.resource import moment_of
 from fhir_server.search.query import Chain, Filter, Has, Query, parse_query
 from fhir_server.service import Request
 
@@ -180,12 +181,9 @@ def _with_types(order: Order, named: Collection[str], types: Mapping[str, Servin
 
 
 def _instant(value: str) -> str:
-    try:
-        moment = datetime.fromisoformat(value.replace(" ", "+"))
-    except ValueError:
-        raise Invalid("_since must be an instant like 2026-01-01T00:00:00Z") from None
-    if moment.tzinfo is None:
-        raise Invalid("_since must carry a time zone")
+    moment = moment_of(value.replace(" ", "+"))
+    if moment is None:
+        raise Invalid("_since must be an instant with a time zone, like 2026-01-01T00:00:00Z")
     return moment.isoformat()
 
 

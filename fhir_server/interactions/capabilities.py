@@ -154,6 +154,7 @@ def _resource(resource: ResourceType, searched: Mapping[str, Mapping[str, Search
     statement: dict[str, Any] = {
         "type": resource.name,
         "interaction": [{"code": code} for each in sorted(resource.interactions) for code in _codes(resource, each)],
+        "supportedProfile": list(resource.profiles),
         "versioning": "versioned",
         "readHistory": "vread" in resource.interactions,
         "conditionalRead": "full-support" if "read" in resource.interactions else "not-supported",

@@ -163,9 +163,9 @@ def _asked(serving: Serving, request: Request) -> _Asked:
             case "_type":
                 types += _types(serving, value)
             case "_count":
-                if not (value.isascii() and value.isdigit()) or int(value) == 0:
+                if not (value.isascii() and value.isdigit()) or not value.strip("0"):
                     raise Invalid("_count must be a whole number above 0")
-                count = min(int(value[:9]), LIMITS.count)
+                count = min(int(value.lstrip("0")[:9]), LIMITS.count)
             case "_cursor":
                 cursor = value
                 continue

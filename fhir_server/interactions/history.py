@@ -16,6 +16,7 @@ from fhir_server.endpoint import authorize
 from fhir_server.interactions.serving import Served, Serving, audit_entry, guard
 from fhir_server.limits import LIMITS
 from fhir_server.outcome import Forbidden, Invalid, NotFound, NotSupported
+from fhir_server.resource import moment_of
 from fhir_server.search.query import DEFAULT_COUNT
 from fhir_server.search.values import date_range
 from fhir_server.service import Request
@@ -130,9 +131,9 @@ def _asked(request: Request) -> _Asked:
                     raise Invalid("_at must be a date or an instant like 2026-01-01 or 2026-01-01T00:00:00Z")
                 kept.append((name, value.replace(" ", "+")))
             case "_count":
-                if not (value.isascii() and value.isdigit()) or int(value) == 0:
+                if not (value.isascii() and value.isdigit()) or not value.strip("0"):
                     raise Invalid("_count must be a whole number above 0")
-                count = min(int(value[:9]), LIMITS.count)
+                count = min(int(value.lstrip("0")[:9]), LIMITS.count)
             case "_cursor":
                 cursor = value
             case "_format" | "_pretty":
@@ -143,10 +144,7 @@ def _asked(request: Request) -> _Asked:
 
 
 def _since(value: str) -> datetime:
-    try:
-        since = datetime.fromisoformat(value.replace(" ", "+"))
-    except ValueError:
-        raise Invalid("_since must be an instant like 2026-01-01T00:00:00Z") from None
-    if since.tzinfo is None:
-        raise Invalid("_since must carry a time zone")
+    since = moment_of(value.replace(" ", "+"))
+    if since is None:
+        raise Invalid("_since must be an instant with a time zone, like 2026-01-01T00:00:00Z")
     return since

@@ -18,6 +18,7 @@ from fhir_server.service import ResourceType, Route
 from fhir_server.storage.postgres import ResourceStore, Stored
 from fhir_server.storage.schema import ResourceTables
 from fhir_server.subscriptions.topics import Change
+from fhir_server.validation.packages import Packages
 
 Changed = Callable[[Any, Context, Mapping[str, Any], int, Change], Awaitable[None]]
 """Called with the open connection inside the transaction of a change, with the resource and its version."""
@@ -42,6 +43,8 @@ class Serving:
     """Whether what is written is validated (`KernelSettings.validate`)."""
     changed: Changed | None = None
     """Tells subscribers of a change; None for types that no topic is about."""
+    packages: Packages | None = None
+    """Profiles that the operator has loaded."""
 
     @property
     def tables(self) -> ResourceTables:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """$validate of a type or an instance: https://hl7.org/fhir/R4/resource-operation-validate.html."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ import orjson
 
 from fhir_server import raw
 from fhir_server.context import Access, Answer, Context
+from fhir_server.interactions.profiled import known_profiles, profile_problems
 from fhir_server.interactions.serving import Serving, audit_entry, guard
 from fhir_server.interactions.write import check_roles
 from fhir_server.outcome import (
@@ -22,6 +25,7 @@ from fhir_server.outcome import (
     operation_outcome,
 )
 from fhir_server.service import Request
+from fhir_server.validation import InvalidResource, Problem, validate_structure
 from fhir_server.validation import validate as validate_resource
 
 _PERMISSIONS: Final = {"create": "c", "update": "u", "delete": "d"}
@@ -32,18 +36,23 @@ class _Asked:
     resource: dict[str, Any] | None
     body: bytes
     mode: str | None
+    profiles: tuple[str, ...]
 
 
 async def validate(serving: Serving, context: Context, request: Request) -> Answer:
     """What a write of the resource would be refused for: an OperationOutcome, 200 also when there are errors.
 
     Without a mode the rules of FHIR; with create, update or delete what the service, its guard and the caller's
-    permissions ask as well. Nothing is written. Raises `Forbidden` if the caller may not do what the mode says.
+    permissions ask as well. Besides, what the profiles say: that asked for, those the resource claims, those the type
+    declares. Nothing is written. Raises `Forbidden` if the caller may not do what the mode says, `UnknownProfile`.
     """
     asked = _asked(request)
+    if asked.mode == "profile" and (request.path_params.get("id") is None or asked.resource or not asked.profiles):
+        raise Invalid("the mode profile is asked of an instance, with a profile and without a resource")
     resource_id = request.path_params.get("id")
     resource, body = asked.resource, asked.body
     _check_may(serving, context, asked.mode)
+    await asyncio.to_thread(known_profiles, serving, asked.profiles)
     current = None
     if resource_id is not None:
         stored = await serving.store.read(serving.type.name, resource_id)
@@ -66,9 +75,28 @@ async def validate(serving: Serving, context: Context, request: Request) -> Answ
         await _check(serving, context, resource, body, asked.mode, resource_id)
     except Forbidden:
         raise
+    except InvalidResource as error:
+        # Who mends wants to hear all of it; where the structure is broken, a profile has nothing to stand on.
+        more = await _profiled(serving, resource, asked) if _sound(body) else []
+        return Answer(_told([*error.problems, *more]))
     except FhirError as error:
         return Answer(error.outcome())
-    return Answer(_fine())
+    return Answer(_told(await _profiled(serving, resource, asked)))
+
+
+async def _profiled(serving: Serving, resource: dict[str, Any], asked: _Asked) -> list[Problem]:
+    """In a thread: a document of some hundred entries takes a while."""
+    if resource.get("resourceType") != serving.type.name:
+        return []
+    return await asyncio.to_thread(profile_problems, serving, resource, asked.profiles)
+
+
+def _sound(body: bytes) -> bool:
+    try:
+        validate_structure(body)
+    except InvalidResource:
+        return False
+    return True
 
 
 async def _check(
@@ -79,7 +107,7 @@ async def _check(
     if resource_id is not None and mode == "update" and resource.get("id") != resource_id:
         raise Invalid("the id in the body must be the id in the URL", expression="id", code="id-mismatch")
     validate_resource(body)
-    if mode is None:
+    if mode in (None, "profile"):
         await guard(serving, context, "validate", None)
         return
     if serving.type.prepare is not None:
@@ -88,10 +116,10 @@ async def _check(
 
 
 def _check_may(serving: Serving, context: Context, mode: str | None) -> None:
-    if mode is None:
+    if mode in (None, "profile"):
         return
     if mode not in _PERMISSIONS:
-        raise NotSupported("mode is create, update or delete; profiles are not offered", code="unknown-mode")
+        raise NotSupported("mode is create, update, delete or profile", code="unknown-mode")
     if mode not in serving.type.interactions:
         raise NotSupported(f"{mode} is not offered for {serving.type.name}")
     if not context.caller.may(serving.type.name, _PERMISSIONS[mode]):
@@ -105,23 +133,29 @@ def _asked(request: Request) -> _Asked:
     """The body as the operation's parameters, or as the resource itself."""
     query = dict(request.query)
     mode = query.get("mode")
-    if "profile" in query:
-        raise NotSupported("validation against a named profile is not offered", code="unknown-profile")
+    profiles = tuple(value for name, value in request.query if name == "profile")
     if not request.body:
-        return _Asked(None, b"", mode)
+        return _Asked(None, b"", mode, profiles)
     outer = request.resource()
     if outer["resourceType"] != "Parameters":
-        return _Asked(outer, request.body, mode)
+        return _Asked(outer, request.body, mode, profiles)
     parameters = request.parameters()
-    if parameters.all("profile"):
-        raise NotSupported("validation against a named profile is not offered", code="unknown-profile")
+    profiles += parameters.values("profile", str)
     mode = parameters.optional("mode", str) or mode
     given = raw.loads(request.body)
     for each in given.get("parameter", ()):
         if each.get("name") == "resource" and isinstance(each.get("resource"), dict):
             body = raw.dumps(each["resource"])
-            return _Asked(orjson.loads(body), body, mode)
-    return _Asked(None, b"", mode)
+            return _Asked(orjson.loads(body), body, mode, profiles)
+    return _Asked(None, b"", mode, profiles)
+
+
+def _told(problems: Sequence[Problem]) -> dict[str, Any]:
+    """What is wrong; if that is nothing but warnings, that there is no fault."""
+    found = InvalidResource(problems).outcome() if problems else {"issue": []}
+    if not any(each.severity == "error" for each in problems):
+        found = operation_outcome([*_fine()["issue"], *found["issue"]])
+    return found
 
 
 def _fine() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhir_server.context import Answer, Context
+from fhir_server.interactions.profiled import check_declared
 from fhir_server.interactions.serving import Serving, audit_entry, guard, headers
 from fhir_server.outcome import Conflict, Forbidden, Invalid
 from fhir_server.resource import stamp
@@ -52,6 +53,7 @@ async def incoming(serving: Serving, context: Context, request: Request, interac
     # After the service has completed it: a Consent gets its policyRule (ppc-1) from us.
     if serving.validate:
         validate_rules(resource)
+        check_declared(serving.packages, serving.type.profiles, resource)
     await guard(serving, context, interaction, resource)
     return Incoming(resource, body)
 

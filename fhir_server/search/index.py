@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
 
-from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.parameters import Component, SearchParameter
 from fhir_server.search.values import (
     bounded,
     dates_of,
@@ -152,9 +152,10 @@ class Extraction:
 def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParameter]) -> SearchValues:
     """Every search value of the resource for these parameters, each once."""
     values = SearchValues()
+    known: _Known = {}
     for parameter in parameters:
         for value in parameter.extract(resource):
-            _add(values, parameter, value, resource)
+            _add(values, parameter, value, resource, known)
     for name in SearchValues.__slots__:
         rows = getattr(values, name)
         if len(rows) > 1:
@@ -162,7 +163,16 @@ def extract_values(resource: Mapping[str, Any], parameters: Iterable[SearchParam
     return values
 
 
-def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource: Mapping[str, Any]) -> None:
+_Known = dict[tuple[str, str, int], tuple[Any, list[dict[str, Any]]]]
+"""The parts of components by type, expression and group: an Observation's composites ask for its code many times.
+
+The group is kept, so that its identity stands for no other.
+"""
+
+
+def _add(
+    values: SearchValues, parameter: SearchParameter, value: Any, resource: Mapping[str, Any], known: _Known
+) -> None:
     code = parameter.code
     match parameter.type:
         case "token":
@@ -188,16 +198,18 @@ def _add(values: SearchValues, parameter: SearchParameter, value: Any, resource:
                 for name, degrees in zip((LATITUDE, LONGITUDE), position, strict=True):
                     values.quantities.append(Quantity(code + name, None, None, None, degrees, degrees))
         case "composite":
-            values.composites += _composites(parameter, resource, value)
+            values.composites += _composites(parameter, resource, value, known)
 
 
-def _composites(parameter: SearchParameter, resource: Mapping[str, Any], group: Any) -> Iterator[Composite]:
+def _composites(
+    parameter: SearchParameter, resource: Mapping[str, Any], group: Any, known: _Known
+) -> Iterator[Composite]:
     """Every combination of the components' values in one group; a group that lacks one of them has none."""
     if not isinstance(group, Mapping):
         return
     found: list[list[dict[str, Any]]] = []
     for each in reversed(parameter.components):  # the last is what most groups lack
-        parts = [value for element in each.values(resource, group) for value in _parts(each.type, element)]
+        parts = _component(each, resource, group, known)
         if not parts:
             return
         found.append(parts)
@@ -206,6 +218,16 @@ def _composites(parameter: SearchParameter, resource: Mapping[str, Any], group: 
     for token, other, last in product(first, second, third):
         number = {"low_3": last["low"], "high_3": last["high"]} if last else {}
         yield Composite(parameter.code, token["system_2"], token["code_2"], **other, **number)
+
+
+def _component(
+    component: Component, resource: Mapping[str, Any], group: Mapping[str, Any], known: _Known
+) -> list[dict[str, Any]]:
+    key = (component.type, component.expression, id(group))
+    if key not in known:
+        parts = [value for each in component.values(resource, group) for value in _parts(component.type, each)]
+        known[key] = (group, parts)
+    return known[key][1]
 
 
 def _parts(kind: str, value: Any) -> Iterator[dict[str, Any]]:

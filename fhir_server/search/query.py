@@ -361,7 +361,7 @@ def _values(code: str, text: str, most: int) -> list[str]:
 def _count(text: str, most: int) -> int:
     if not text.isascii() or not text.isdigit():
         raise Invalid("_count must be a whole number")
-    return min(int(text[:9]), most)
+    return min(int(text.lstrip("0")[:9] or 0), most)
 
 
 def _total(text: str) -> bool:

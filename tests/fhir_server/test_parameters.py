@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Reading Parameters: values, repeated values, parts in parts; faults say where, and whose they are."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -58,3 +59,11 @@ def test_what_is_no_parameters_resource(resource: dict[str, Any]) -> None:
         Parameters.of(resource)
     with pytest.raises(BadGateway):
         Parameters.of(resource, fault=BadGateway)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00"])
+def test_a_moment_that_cannot_be_stored_is_refused(moment: str) -> None:
+    """In UTC it is before the first or after the last there is: a query with it would fail."""
+    asked = Parameters().add("since", valueDateTime=moment)
+    with pytest.raises(Invalid):
+        asked.required("since", datetime)
