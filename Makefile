@@ -8,7 +8,7 @@ CODE := ndi identifiers fhir_server security audit patient_index provider_catalo
 	portal demo tools tests
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test soak check lint types contracts dead licences drift conformance-kernel bench docs openapi \
+.PHONY: help setup setup-dev demo test soak check lint types contracts dead licences drift conformance-kernel bench bench-kernel docs openapi \
 	screenshots settings lock format clean machine
 
 help: ## List the targets
@@ -60,7 +60,7 @@ conformance-kernel: setup-dev ## Hold the kernel against published suites; write
 	@$(BIN)/python -m tools.conformance
 
 bench: setup-dev ## Measure, one figure a command (bench/README.md)
-	@for name in kernel_read kernel_load validation; do $(BIN)/python -m bench.$$name; done
+	@for name in kernel kernel_load validation; do $(BIN)/python -m bench.$$name; done
 
 docs: setup-dev ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

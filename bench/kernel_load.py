@@ -29,8 +29,8 @@ from fhir_server.resource import stamp
 from fhir_server.search.index import extract_values
 from fhir_server.search.parameters import parameters_for
 from fhir_server.storage.database import create_engine
-from fhir_server.storage.load import BatchStore, insert_statement
-from fhir_server.storage.schema import tables
+from fhir_server.storage.load import BatchStore
+from fhir_server.storage.writing import Version, Writing
 from ndi.embedded import EmbeddedPostgres
 from ndi.fhir.load import tune
 from ndi.sandbox import SCHEMA, sandbox_service, take_possession
@@ -107,30 +107,20 @@ async def _floor(url: str, statements: Statements) -> None:
 
 
 def _statements(lines: Sequence[Line]) -> Statements:
-    """Every batch's statements with their arrays, as the loader sends them on empty tables."""
-    kept = tables(SCHEMA)
+    """Every batch's statement with its arrays, as the loader sends it on empty tables."""
     parameters = {name: tuple(parameters_for(name, _searched(name)).values()) for name in TYPES}
-    now = datetime.now(UTC)
+    now, writing = datetime.now(UTC), Writing(SCHEMA, None)
     made: Statements = []
     for start in range(0, len(lines), BATCH):
-        rows: dict[tuple[Any, tuple[str, ...]], list[tuple[Any, ...]]] = {}
+        versions: list[Version] = []
         for line in lines[start : start + BATCH]:
             resource = orjson.loads(line.body)
             kind, identity = resource["resourceType"], resource["id"]
             body = stamp(line.body, resource, resource_id=identity, version=1, updated=now)
-            shared = ("type", "id", "version", "last_updated", "deleted", "body")
-            row = (kind, identity, 1, now, False, body)
-            rows.setdefault((kept.resource, (*shared, "person_key", "custodian")), []).append((*row, None, None))
-            rows.setdefault((kept.history, (*shared, "method")), []).append((*row, "PUT"))
-            for name, values in extract_values(resource, parameters[kind]).by_table():
-                columns = ("type", "id", *values[0]._fields)
-                rows.setdefault((getattr(kept, name), columns), []).extend((kind, identity, *each) for each in values)
-        made.append(
-            [
-                (insert_statement(table, columns), tuple(list(each) for each in zip(*given, strict=True)))
-                for (table, columns), given in rows.items()
-            ]
-        )
+            values = extract_values(resource, parameters[kind])
+            versions.append(Version(kind, identity, 1, now, "PUT", body, values, None, None))
+        statement = writing.new(versions)
+        made.append([(statement.text, tuple(statement.arguments))])
     return made
 
 

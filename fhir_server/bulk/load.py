@@ -28,8 +28,9 @@ from fhir_server.resource import check_depth, stamp
 from fhir_server.search.index import SearchValues, extract_values
 from fhir_server.search.parameters import SearchParameter, parameters_for
 from fhir_server.service import ResourceType, Service
-from fhir_server.storage.load import BatchStore, Key, Loaded
+from fhir_server.storage.load import BatchStore, Key
 from fhir_server.storage.postgres import Stored
+from fhir_server.storage.writing import Version
 from fhir_server.validation import check_id, validate, validate_rules, validate_structure
 from fhir_server.validation.packages import Packages
 
@@ -251,8 +252,8 @@ class Loader:
         async with self._store.transaction() as connection:
             for wave in _waves(given):
                 current = await self._store.current(connection, [each.key for each in wave])
-                new: list[Loaded] = []
-                changed: list[Loaded] = []
+                new: list[Version] = []
+                changed: list[Version] = []
                 hooks: list[Callable[[], Awaitable[None]]] = []
                 for each in wave:
                     there = current.get(each.key)
@@ -300,7 +301,7 @@ def _same(ready: _Ready, there: Stored) -> bool:
     return body == there.body
 
 
-def _version(ready: _Ready, there: Stored | None, now: datetime) -> Loaded:
+def _version(ready: _Ready, there: Stored | None, now: datetime) -> Version:
     kind, resource = ready.kind.type, ready.resource
     version, updated, body = 1, now, ready.first
     if there is not None:
@@ -309,8 +310,8 @@ def _version(ready: _Ready, there: Stored | None, now: datetime) -> Loaded:
     person = kind.person(resource) if kind.person is not None else None
     if person is None and kind.access is Access.person_data:
         raise Unprocessable("the resource names no person that is known by this service", code="no-person")
-    return Loaded(
-        *ready.key, version, updated, body, ready.values,
+    return Version(
+        *ready.key, version, updated, "PUT", body, ready.values,
         person_key=person.value if person is not None else None,
         custodian=kind.custodian(resource) if kind.custodian is not None else None,
     )  # fmt: skip

@@ -6,7 +6,7 @@ One statement for any number of new resources, one for the next version of a res
 statement for each table and row (docs/decisions/0001-storage.md): half the time on one connection.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,12 +19,13 @@ from fhir_server.storage.pinned import Statement
 from fhir_server.storage.schema import ResourceTables, tables
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
-_NEW: Mapping[str, str] = {
-    "type": "text", "id": "text", "last_updated": "timestamptz", "method": "text", "body": "bytea",
-    "person_key": "bytea", "custodian": "text",
+_GIVEN: Mapping[str, str] = {
+    "type": "text", "id": "text", "version": "bigint", "last_updated": "timestamptz", "method": "text",
+    "body": "bytea", "person_key": "bytea", "custodian": "text",
 }  # fmt: skip
-
-_RESOURCE = "type, id, last_updated, body, person_key, custodian"
+"""The arrays of a statement for many versions."""
+_RESOURCE = "type, id, version, last_updated, body, person_key, custodian"
+_HISTORY = "type, id, version, last_updated, method, body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Version:
     values: SearchValues
     person_key: bytes | None
     custodian: str | None
-    event: bytes
-    """Its audit event as JSON."""
+    event: bytes = b""
+    """Its audit event as JSON; empty where events are kept in another way."""
 
 
 class Writing:
@@ -58,9 +59,17 @@ class Writing:
 
     def new(self, versions: Sequence[Version]) -> Statement:
         """First versions of resources, any number of any type."""
+        return self._many(versions, _new)
+
+    def changed(self, versions: Sequence[Version]) -> Statement:
+        """Next versions of resources that are there or were deleted, each of another resource."""
+        return self._many(versions, _changed)
+
+    def _many(self, versions: Sequence[Version], build: Callable[[str, str | None, tuple[str, ...]], str]) -> Statement:
         columns: list[list[Any]] = [
             [each.type for each in versions],
             [each.id for each in versions],
+            [each.version for each in versions],
             [each.updated for each in versions],
             [each.method for each in versions],
             [each.body for each in versions],
@@ -80,7 +89,7 @@ class Writing:
         arguments: list[Any] = [*columns, *(column for some in found.values() for column in some)]
         if self._audit is not None:
             arguments.append(_events(versions))
-        return Statement(_new(self._schema, self._audit, tuple(found)), arguments)
+        return Statement(build(self._schema, self._audit, tuple(found)), arguments)
 
     def next(self, version: Version) -> Statement:
         """The next version of a resource that is there, or was deleted."""
@@ -110,15 +119,31 @@ def _events(versions: Sequence[Version]) -> str:
 
 @cache
 def _new(schema: str, audit: str | None, names: tuple[str, ...]) -> str:
-    listed = ", ".join(_NEW)
-    rows = f"unnest({_arrays(_NEW, 1)}) AS u({listed})"
-    steps = [
-        f"new AS (INSERT INTO {schema}.resource (version, deleted, {_RESOURCE}) "
-        f"SELECT 1, false, {_RESOURCE} FROM {rows})",
-        f"kept AS (INSERT INTO {schema}.resource_history (version, deleted, type, id, last_updated, method, body) "
-        f"SELECT 1, false, type, id, last_updated, method, body FROM {rows})",
+    written = f"new AS (INSERT INTO {schema}.resource (deleted, {_RESOURCE}) SELECT false, {_RESOURCE} FROM {_ROWS})"
+    return _together(schema, audit, names, [written])
+
+
+@cache
+def _changed(schema: str, audit: str | None, names: tuple[str, ...]) -> str:
+    given = ", ".join(f"{each} = u.{each}" for each in _RESOURCE.split(", ")[2:])
+    same = "type = u.type AND {0}.id = u.id"
+    written = (
+        f"changed AS (UPDATE {schema}.resource r SET deleted = false, {given} FROM {_ROWS} WHERE r.{same.format('r')})"
+    )
+    gone = [
+        f"gone_{number} AS (DELETE FROM {schema}.{table.name} v USING {_ROWS} WHERE v.{same.format('v')})"
+        for number, table in enumerate(tables(schema).value_tables)
     ]
-    at = len(_NEW) + 1
+    return _together(schema, audit, names, [written, *gone])
+
+
+def _together(schema: str, audit: str | None, names: tuple[str, ...], steps: list[str]) -> str:
+    """The steps, and what is the same for all: history and search values."""
+    steps = [
+        *steps,
+        f"kept AS (INSERT INTO {schema}.resource_history (deleted, {_HISTORY}) SELECT false, {_HISTORY} FROM {_ROWS})",
+    ]
+    at = len(_GIVEN) + 1
     for name in names:
         table = _table(tables(schema), name)
         columns = {"type": "text", "id": "text", **_columns(table)}
@@ -179,6 +204,9 @@ def _audited(audit: str | None, at: int) -> str:
 
 def _arrays(columns: Mapping[str, str], at: int) -> str:
     return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), at))
+
+
+_ROWS = f"unnest({_arrays(_GIVEN, 1)}) AS u({', '.join(_GIVEN)})"
 
 
 def _table(kept: ResourceTables, name: str) -> Table:

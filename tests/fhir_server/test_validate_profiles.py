@@ -125,7 +125,7 @@ async def test_an_instance_is_held_against_a_profile(http: httpx2.AsyncClient, f
 async def test_a_type_that_declares_a_profile(engine: AsyncEngine, folder: Path, tmp_path: Path) -> None:
     await made(engine)
     plain = sandbox_service(["Patient"])
-    service = replace(plain, operations=frozenset(), resources=(replace(
+    service = replace(plain, operations=frozenset(), topics=(), resources=(replace(
         plain.resources[0], profiles=(URL,), operations=frozenset({"$validate"})),))  # fmt: skip
     settings = replace(SETTINGS, packages=folder)
     app = create_app(service, engine=engine, authenticator=NoLogin(), audit=NoAudit(), settings=settings)
