@@ -77,6 +77,12 @@ def write(key: str, title: str, figures: Sequence[Figure]) -> None:
     _put(key, lines)
 
 
+def write_rows(key: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table of its own columns and puts it into the page."""
+    lines = [*_head(title), f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    _put(key, [*lines, *(f"| {' | '.join(each)} |" for each in rows)])
+
+
 def _head(title: str) -> list[str]:
     return [
         f"### {title}",

@@ -92,10 +92,10 @@ class Case:
 def cases() -> list[Case]:
     """All figures, in the order of the page."""
     return [
-        Case("read", "Read by id, 2 kB", floors.read, _reads),
-        Case("read-audited", "Read by id, 2 kB, with policy and durable audit", floors.read, _reads, 1, True),
+        Case("read", "Read by id, 2 kB", floors.read, reads),
+        Case("read-audited", "Read by id, 2 kB, with policy and durable audit", floors.read, reads, 1, True),
         Case("search", "Search by token, 10 resources of 2 kB", floors.search, _searches),
-        Case("create", "Create, 2 kB, 12 search values, validation off", floors.create, _creates),
+        Case("create", "Create, 2 kB, 12 search values, validation off", floors.create, creates),
         Case("transaction", "Transaction of 100 creates, validation off", floors.transaction, _transactions, 100),
         Case("history", "History of a resource, 10 versions", floors.history, _histories),
     ]
@@ -110,10 +110,10 @@ def main() -> None:
 
 async def measure(chosen: Sequence[Case]) -> None:
     """Each figure on one database, one after the other."""
-    async with _database() as url:
+    async with database() as url:
         await migrate.upgrade(url)
         engine = create_engine(url)
-        await _tables(engine)
+        await make_tables(engine)
         connections = await floors.Connections.open(url, 8)
         await fill(connections.some[0])
         batcher = AuditBatcher(url)
@@ -122,7 +122,7 @@ async def measure(chosen: Sequence[Case]) -> None:
         gc.freeze()
         gc.set_threshold(50_000, 10, 10)
         for case in chosen:
-            app = _app(engine, batcher, person_data=case.person_data)
+            app = bench_app(engine, batcher, person_data=case.person_data)
             async with serving(app) as ours, serving(case.floor(connections)) as bare:
                 await _compare(case, ours, bare)
         await batcher.close()
@@ -148,14 +148,15 @@ async def _load(base: str, case: Case) -> Load:
     return await asyncio.to_thread(send, port, case.requests(BASE))
 
 
-def _app(engine: AsyncEngine, audit: AuditBatcher, *, person_data: bool) -> Any:
+def bench_app(engine: AsyncEngine, audit: AuditBatcher, *, person_data: bool, validate: bool = False) -> Any:
+    """A service of observations."""
     access = Access.person_data if person_data else Access.directory
     guarded: dict[str, Any] = {"guard": Everyone(), "person": _person} if person_data else {}
     types = (ResourceType("Observation", access, OFFERED, search=codes_of("Observation"), **guarded),)
     service = Service(SCHEMA, "Bench", "/bench", resources=types, interactions=frozenset({"transaction"}))
     settings = KernelSettings(
         cursor_secret=b"c" * 32, compress_from=0, audit_function=APPEND_FUNCTION if person_data else None,
-        validate=False,
+        validate=validate,
     )  # fmt: skip
     sink = audit if person_data else ListAudit()
     return create_app(service, engine=engine, authenticator=Known(), audit=sink, settings=settings)
@@ -165,7 +166,8 @@ def _person(resource: Any) -> PersonKey:
     return PersonKey(PERSONS[0])
 
 
-def _reads(base: str) -> list[bytes]:
+def reads(base: str) -> list[bytes]:
+    """Reads of a thousand resources."""
     return [_get(f"{base}/Observation/o{number}") for number in range(1000)]
 
 
@@ -177,7 +179,8 @@ def _histories(base: str) -> list[bytes]:
     return [_get(f"{base}/Observation/h{number}/_history?_count=10") for number in range(1000)]
 
 
-def _creates(base: str) -> list[bytes]:
+def creates(base: str) -> list[bytes]:
+    """Creates of a thousand resources."""
     return [_post(f"{base}/Observation", observation(number)) for number in range(1000)]
 
 
@@ -207,15 +210,16 @@ def _post(path: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _tables(engine: AsyncEngine) -> None:
+async def make_tables(engine: AsyncEngine) -> None:
+    """The schema of the figures."""
     async with engine.begin() as connection:
         await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         await connection.run_sync(tables(SCHEMA).metadata.create_all)
 
 
 @asynccontextmanager
-async def _database() -> AsyncIterator[str]:
-    """On the server that BENCH_DATABASE_URL names, else on the embedded one."""
+async def database() -> AsyncIterator[str]:
+    """A fresh one: on the server that BENCH_DATABASE_URL names, else on the embedded one."""
     named = os.environ.get("BENCH_DATABASE_URL")
     if named:
         async with fresh_database(named, "template1") as url:

@@ -14,3 +14,5 @@ compile pyproject.toml --all-extras -c requirements.lock -o requirements-dev.loc
 # A client of the tests with many dependencies that nothing else has: it gets an environment of its own.
 echo 'smart-fetch==1.0.3' | compile - -o tests/clients/smart-fetch.lock "$@"
 printf 'editables\nhatchling\nuv\n' | compile - -c requirements-dev.lock -o requirements-build.lock
+# The peer that bench.kernel_peer measures needs an older FastAPI: an environment of its own too.
+printf 'fhirstarter==4.2.0\nasyncpg\nuvicorn\nuvloop\nhttptools\n' | compile - -o bench/peer.lock "$@"
