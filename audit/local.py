@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 import structlog
 
 from audit.access_log import own_log_read, own_person, page_size, read_page
 from audit.store import AsyncEngine, AuditStore, ConnectionLost, EventRefused, EventWriter
 from audit.values import AccessLog
-from fhir_server.audit_row import audit_row
+from fhir_server.audit_row import audit_json
 from fhir_server.context import AuditEntry, AuditSink, Context
 from fhir_server.outcome import Unavailable
 
@@ -67,7 +66,7 @@ class AuditBatcher:
             return
         if not self._open or self._size + len(entries) > self._max_waiting:
             raise Unavailable("the access log cannot keep up; nothing was answered, try again")
-        rows = [orjson.dumps(audit_row(context, entry)) for entry in entries]
+        rows = [audit_json(context, entry) for entry in entries]
         waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._size += len(rows)

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from fhir_server.context import AuditEntry, Caller, Context
 from fhir_server.ids import uuid7_text
 
@@ -25,6 +27,15 @@ def audit_row(context: Context, entry: AuditEntry, *, event_id: UUID | None = No
     Person keys are written as PostgreSQL's hexadecimal bytea text. `event_id` makes an append that is sent again
     after a lost connection count once; without it a new UUIDv7 is made from the time of the request.
     """
+    return {**_what(context, entry, event_id), **_who(context.caller)}
+
+
+def audit_json(context: Context, entry: AuditEntry) -> bytes:
+    """The same row as JSON; the part that tells of the caller is written once for a token."""
+    return orjson.dumps(_what(context, entry, None))[:-1] + b"," + _who_json(context.caller)
+
+
+def _what(context: Context, entry: AuditEntry, event_id: UUID | None) -> dict[str, Any]:
     return {
         "id": str(event_id) if event_id is not None else uuid7_text(context.now),
         "recorded": context.now.astimezone(UTC).isoformat(),
@@ -40,12 +51,16 @@ def audit_row(context: Context, entry: AuditEntry, *, event_id: UUID | None = No
         "law": _text(entry.law),
         "decision": _text(entry.decision),
         "count": entry.count,
-        "detail": _clean(entry.detail),
-        **_who(context.caller),
+        "detail": _clean(entry.detail) if entry.detail else {},
     }
 
 
 @lru_cache(maxsize=1024)
+def _who_json(caller: Caller) -> bytes:
+    """Without the brace that begins it."""
+    return orjson.dumps(_who(caller))[1:]
+
+
 def _who(caller: Caller) -> dict[str, Any]:
     """The columns that tell who called: the same for all requests of a token."""
     return {

@@ -14,12 +14,11 @@ from datetime import datetime
 import hashlib
 from typing import Any, Final
 
-import orjson
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fhir_server.audit_row import audit_row
+from fhir_server.audit_row import audit_json
 from fhir_server.context import AuditEntry, Context
 from fhir_server.outcome import MultipleMatches, Unavailable
 from fhir_server.search.index import SearchValues
@@ -267,7 +266,7 @@ class ResourceStore:
         return Stored(current.type, current.id, version.version, deletion.updated, True, current.body, "DELETE")
 
     def _event(self, context: Context, entry: AuditEntry) -> bytes:
-        return orjson.dumps(audit_row(context, entry)) if self._writing.audited else b""
+        return audit_json(context, entry) if self._writing.audited else b""
 
     async def _do(self, connection: AsyncConnection | None, statement: Statement, within: Within | None) -> None:
         if connection is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from audit.local import AuditBatcher
-from fhir_server.audit_row import audit_row
+from fhir_server.audit_row import audit_json, audit_row
 from fhir_server.context import AuditEntry, Caller, CallerKind, Context
 from fhir_server.outcome import Unavailable
 from tests.audit.conftest import ASTRID, context, events, read
@@ -186,7 +186,9 @@ async def test_text_cannot_break_the_log(batcher: AuditBatcher, engine: AsyncEng
 def test_any_text_makes_a_row_that_postgresql_can_hold(value: str, detail: dict[str, Any]) -> None:
     caller = Caller(value, CallerKind.system, frozenset())
     now = datetime.now(UTC)
-    row = audit_row(Context(caller, "t", now, 0.0, value, lambda: 0.0), AuditEntry(value, detail=detail))
+    asked, entry = Context(caller, "t", now, 0.0, value, lambda: 0.0), AuditEntry(value, detail=detail)
+    row = audit_row(asked, entry)
+    assert {**orjson.loads(audit_json(asked, entry)), "id": row["id"]} == orjson.loads(orjson.dumps(row))
     assert b"\\u0000" not in orjson.dumps({**row, "detail": None})
 
 
