@@ -165,6 +165,9 @@ class Pinned:
 
 def foreseen(error: BaseException | None) -> FhirError | None:
     """What a caller is told of an error of the database that is no fault of ours."""
+    # SQLAlchemy raises its own from the driver's: one that broke between two messages of the protocol has no SQLSTATE.
+    if isinstance(error, _LOST) or isinstance(getattr(error, "__cause__", None), _LOST):
+        return Unavailable("the store cannot be reached; try again")
     match getattr(error, "sqlstate", None):
         case "57014":
             return TooCostly()

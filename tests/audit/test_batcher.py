@@ -182,7 +182,10 @@ async def test_text_cannot_break_the_log(batcher: AuditBatcher, engine: AsyncEng
     assert not any(row["operation"] == "forged" for row in rows)
 
 
-@given(st.text(), st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.booleans(), max_size=3))
+@given(
+    st.text(),
+    st.dictionaries(st.text(), st.text() | st.integers(-(2**63), 2**63 - 1) | st.none() | st.booleans(), max_size=3),
+)
 def test_any_text_makes_a_row_that_postgresql_can_hold(value: str, detail: dict[str, Any]) -> None:
     caller = Caller(value, CallerKind.system, frozenset())
     now = datetime.now(UTC)

@@ -105,6 +105,8 @@ async def house() -> AsyncIterator[House]:
         await made.kill(*(port for port, each in made.workers.items() if each.returncode is None))
         await asyncio.to_thread(made.postgres.stop)
         made.log.close()
+        lines = (folder / "workers.log").read_text(errors="replace").splitlines()
+        print("\n".join(line for line in lines if "failure" in line))  # told when the test fails
         shutil.rmtree(folder)
 
 

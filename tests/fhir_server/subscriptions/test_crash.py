@@ -52,7 +52,7 @@ async def test_killed_anywhere(database_url: str, receiver: Receiver) -> None:
             for _ in range(20):
                 await hospital.put(organization(f"o{written}"))
                 written += 1
-            await until(lambda before=before: len(receiver.numbers(identity)) > before)  # type: ignore[misc]
+            await until(lambda before=before: len(receiver.numbers(identity)) > before)  # type: ignore[misc]  # mypy cannot infer the default of a lambda
             await asyncio.sleep(chance.random() * 0.05)
             await process.kill()
             await process.start()
