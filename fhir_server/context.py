@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from fhir_server.outcome import DeadlineExceeded, FhirError
 from fhir_server.policy import Policy
 from identifiers.person_key import PersonKey
@@ -145,13 +147,12 @@ class Context:
         return left
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a handler gives back: a FHIR resource as dict, or bytes with their media type, whole or in pieces."""
 
     body: Mapping[str, Any] | bytes | AsyncIterator[bytes] | None = None
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     media_type: str = "application/fhir+json"
     updated: datetime | None = None
     """When the version it tells of was stored."""

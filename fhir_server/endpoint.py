@@ -18,7 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 import time
@@ -26,6 +26,7 @@ import traceback
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
+from msgspec import structs
 import orjson
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -56,6 +57,8 @@ from fhir_server.trace import trace_id_of
 
 log = structlog.get_logger("ndi.request")
 T = TypeVar("T")
+
+_BODILESS = frozenset({"GET", "HEAD"})
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -119,8 +122,11 @@ class Endpoint:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         trace_id = trace_id_of(headers.get("traceparent"))
         context: Context | None = None
+        method = scope["method"]
         try:
-            body = await read_body(receive, headers, self._max_body)
+            body = b""
+            if method not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers:
+                body = await read_body(receive, headers, self._max_body)
             context, answer = await self._serve(scope, headers, body, trace_id)
         except ConnectionResetError:
             return
@@ -129,7 +135,6 @@ class Endpoint:
         smallest = self._settings.compress_from
         if smallest and not (isinstance(answer.body, bytes) and len(answer.body) < smallest):
             answer = await compressed(answer, headers.get("accept-encoding"), smallest)
-        method = scope["method"]
         await send_answer(send, answer, trace_id, head=method == "HEAD")
         elapsed = time.perf_counter() - started
         self._metrics.add(method, answer.status, elapsed)
@@ -273,7 +278,7 @@ def _pretty(answer: Answer) -> Answer:
     if answer.body is None or isinstance(answer.body, AsyncIterator) or answer.media_type not in FHIR_JSON:
         return answer
     body = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
-    return replace(answer, body=raw.dumps(raw.loads(body), pretty=True))
+    return structs.replace(answer, body=raw.dumps(raw.loads(body), pretty=True))
 
 
 def _seconds(header: str | None, limit: float) -> float:

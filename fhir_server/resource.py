@@ -3,6 +3,7 @@
 """Resources as bytes: id and meta are set without disturbing the rest, so that decimals and order survive."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 import re
 from typing import Any
 
@@ -37,6 +38,10 @@ def moment_of(text: str) -> datetime | None:
         return None
 
 
+_stamped = lru_cache(maxsize=64)(instant)
+"""All resources of a transaction and of a batch have the same."""
+
+
 def http_date(moment: datetime) -> str:
     """The moment as HTTP writes it (RFC 9110 5.6.7)."""
     if moment.tzinfo is not UTC:
@@ -54,7 +59,7 @@ def stamp(body: bytes, resource: dict[str, Any], *, resource_id: str, version: i
     """
     meta = dict(resource.get("meta") or {})
     meta["versionId"] = str(version)
-    meta["lastUpdated"] = instant(updated)
+    meta["lastUpdated"] = _stamped(updated)
     members = _members(body)
     parts = [b'{"resourceType":', orjson.dumps(resource["resourceType"]), b',"id":', orjson.dumps(resource_id)]
     parts += [b',"meta":', orjson.dumps(meta)]

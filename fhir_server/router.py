@@ -48,8 +48,12 @@ class Routes(Generic[T]):
 
     def find(self, method: str, path: str) -> tuple[T, dict[str, str]]:
         """The value and the texts of the places. Raises `NotFound`, or `MethodNotAllowed` naming those there are."""
+        segments = _segments(path)
+        quick = _straight(self._root, segments, method)
+        if quick is not None:
+            return quick
         allowed: set[str] = set()
-        found = _find(self._root, _segments(path), 0, method, allowed)
+        found = _find(self._root, segments, 0, method, allowed)
         if found is not None:
             return found
         if not allowed:
@@ -59,6 +63,21 @@ class Routes(Generic[T]):
 
 def _segments(path: str) -> list[str]:
     return path.strip("/").split("/")
+
+
+def _straight(node: _Node[T], segments: list[str], method: str) -> tuple[T, dict[str, str]] | None:
+    """Names where there are names, without looking back: what nearly every request takes."""
+    places: dict[str, str] = {}
+    for segment in segments:
+        following = node.named.get(segment)
+        if following is None:
+            following = node.any
+            if following is None or not segment:
+                return None
+            places[following.name] = segment
+        node = following
+    value = node.values.get(method)
+    return None if value is None else (value, places)
 
 
 def _find(

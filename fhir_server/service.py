@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 import orjson
 
 from fhir_server.context import Access, Answer, Context, ErrorFormat, Guard
@@ -25,8 +26,7 @@ FHIR_JSON = frozenset({"application/fhir+json", "application/json", "application
 FORM = "application/x-www-form-urlencoded"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What arrived, as far as a handler needs it."""
 
     method: str
@@ -40,6 +40,8 @@ class Request:
     """Address of the service's FHIR base, e.g. http://127.0.0.1:8700/consent/fhir."""
     sent_query: str = ""
     """The query as it was sent."""
+    parsed: Any = None
+    """The body parsed, where that was done already."""
 
     def __post_init__(self) -> None:
         """Raises `NotFound` for an address with U+0000, which no text of the database holds."""
@@ -58,10 +60,12 @@ class Request:
         """
         if self.media_type not in FHIR_JSON:
             raise UnsupportedMediaType("send the body as application/fhir+json")
-        try:
-            value = orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise Malformed(f"the body is not JSON: line {error.lineno}, column {error.colno}") from None
+        value = self.parsed
+        if value is None:
+            try:
+                value = orjson.loads(self.body)
+            except orjson.JSONDecodeError as error:
+                raise Malformed(f"the body is not JSON: line {error.lineno}, column {error.colno}") from None
         if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
             raise Malformed("the body must be one FHIR resource: an object with resourceType")
         if expected is not None and value["resourceType"] != expected:

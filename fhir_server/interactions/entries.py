@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+from msgspec import structs
 import orjson
 
 from fhir_server import raw
@@ -54,7 +55,7 @@ class Entry:
 
     def sending(self, resource: Any) -> "Entry":
         """The entry with another resource as its body."""
-        return replace(self, request=replace(self.request, body=raw.dumps(resource)))
+        return replace(self, request=structs.replace(self.request, body=raw.dumps(resource), parsed=None))
 
 
 Addresses = Routes[tuple[Route, Served | None]]
@@ -132,6 +133,7 @@ def entry_of(known: Addresses, index: int, given: Given, outer: Request) -> Entr
             headers=headers,
             body=body,
             base=outer.base,
+            parsed=resource if method in ("POST", "PUT") else None,
         ),
         route,
         served,

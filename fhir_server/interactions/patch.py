@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """patch and conditional patch: https://hl7.org/fhir/R4/http.html#patch and https://hl7.org/fhir/R4/fhirpatch.html."""
 
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,7 +76,9 @@ async def _patch(
     made = patched(request, raw.loads(current.body))
     if not isinstance(made, dict) or (made.get("resourceType"), made.get("id")) != (serving.type.name, resource_id):
         raise Unprocessable("a patch changes neither the type nor the id of a resource", code="id-mismatch")
-    whole = replace(request, body=raw.dumps(made), headers={**request.headers, "content-type": "application/fhir+json"})
+    whole = replace(
+        request, parsed=None, body=raw.dumps(made), headers={**request.headers, "content-type": "application/fhir+json"}
+    )
     given = await incoming(serving, context, whole, "update")
     stored = await store(serving, context, connection, given, resource_id, current, "PATCH")
     return answer(stored, request, created=False)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """read, vread and conditional read: https://hl7.org/fhir/R4/http.html#read, #vread and #cread."""
 
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 import orjson
 
 from fhir_server.context import Access, Answer, Context

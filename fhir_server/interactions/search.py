@@ -3,10 +3,11 @@
 """search by GET and by POST _search: https://hl7.org/fhir/R4/http.html#search."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 import re
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from fhir_server.bundle import links_of, searchset
 from fhir_server.context import Access, Answer, AuditEntry, Context

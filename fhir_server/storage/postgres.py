@@ -14,6 +14,7 @@ from datetime import datetime
 import hashlib
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -27,8 +28,7 @@ from fhir_server.storage.schema import tables
 from fhir_server.storage.writing import Version, Writing
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A version of a resource as it is kept."""
 
     type: str
