@@ -60,7 +60,10 @@ conformance-kernel: setup-dev ## Hold the kernel against published suites; write
 	@$(BIN)/python -m tools.conformance
 
 bench: setup-dev ## Measure, one figure a command (bench/README.md)
-	@for name in kernel kernel_load validation; do $(BIN)/python -m bench.$$name; done
+	@for name in kernel kernel_load kernel_peer kernel_scale validation; do $(BIN)/python -m bench.$$name; done
+
+bench-kernel: setup-dev ## Measure the kernel beside the bare minimum, a peer, and with a million resources
+	@for name in kernel kernel_peer kernel_scale; do $(BIN)/python -m bench.$$name; done
 
 docs: setup-dev ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
