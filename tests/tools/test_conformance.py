@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What `make conformance-kernel` runs, with fewer searches, so that its numbers are held by every run of the tests."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,16 @@ from tools.conformance.server import Server, opened
 KINDS = ("Location", "Observation", "Patient")
 
 
-@pytest.fixture(scope="module")
-async def sandbox(server: str) -> AsyncIterator[Server]:
-    async with opened(server) as found:
-        yield found
-
-
 @needs_data
 @pytest.mark.slow
 @pytest.mark.servers
 @pytest.mark.timeout(600)
-async def test_examples_are_kept_and_found(sandbox: Server) -> None:
+async def test_examples_are_kept_and_found(server: str) -> None:
+    async with opened(server) as sandbox:
+        await _kept_and_found(sandbox)
+
+
+async def _kept_and_found(sandbox: Server) -> None:
     kept = await examples.run(sandbox)
     assert not kept.failures
     assert kept.row(examples.STORED).passed == kept.row(examples.READ).passed == kept.row(examples.READ).of == 505

@@ -261,7 +261,7 @@ async def test_two_workers_share_the_work(engine: AsyncEngine, receiver: Receive
         identities = [await hospital.subscribe(wanted) for _ in range(4)]
         await asyncio.gather(*(each.put(organization(f"o{n}")) for n in range(40) for each in (hospital, other)))
         for identity in identities:
-            await until(lambda identity=identity: len(receiver.numbers(identity)) == 80)  # type: ignore[misc]
+            await until(lambda identity=identity: len(receiver.numbers(identity)) == 80)  # type: ignore[misc]  # mypy cannot infer the default of a lambda
             assert receiver.numbers(identity) == list(range(1, 81))
 
 
