@@ -17,7 +17,7 @@ from tests.fhir_server.clinic import NURSE, SCHEMA, opened
 from tests.support.callers import bearer
 
 ROUNDS = 50 if os.environ.get("NDI_SOAK") else 3
-ROWS = 30_000
+ROWS = 150_000
 _FILL = f"""
     INSERT INTO {SCHEMA}.resource (type, id, version, last_updated, deleted, body)
     SELECT 'Organization', 'r' || n, 1, now(), false,
